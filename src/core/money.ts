@@ -1,0 +1,85 @@
+/** An amount of money, exact. */
+export interface Money {
+  /** ISO 4217 code in upper case. */
+  currency: string;
+  /** The amount in major units: the decimal text as sent, without grouping. */
+  value: string;
+  /** The amount in the currency's ISO 4217 minor unit, or null where the currency is not in ISO 4217. */
+  minorUnits: number | null;
+}
+
+/**
+ * Minor units of the active codes of ISO 4217 (list one), by number of decimals. `Intl` does not
+ * serve here: its digits are those of display (CLDR), which differ for some currencies.
+ */
+const CODES: readonly [decimals: number, codes: string][] = [
+  [0, 'BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF'],
+  [
+    2,
+    `AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BGN BMD BND BOB BOV BRL BSD BTN BWP BYN BZD
+     CAD CDF CHE CHF CHW CNY COP COU CRC CUP CVE CZK DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL
+     GHS GIP GMD GTQ GYD HKD HNL HTG HUF IDR ILS INR IRR JMD KES KGS KHR KPW KYD KZT LAK LBP LKR
+     LRD LSL MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MXV MYR MZN NAD NGN NIO NOK NPR NZD
+     PAB PEN PGK PHP PKR PLN QAR RON RSD RUB SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC
+     SYP SZL THB TJS TMT TOP TRY TTD TWD TZS UAH USD USN UYU UZS VED VES WST XAD XCD XCG YER ZAR
+     ZMW ZWG`,
+  ],
+  [3, 'BHD IQD JOD KWD LYD OMR TND'],
+  [4, 'CLF UYW'],
+];
+
+const DECIMALS: ReadonlyMap<string, number> = new Map(
+  CODES.flatMap(([decimals, codes]) =>
+    codes.split(/\s+/).map((code): [string, number] => [code, decimals]),
+  ),
+);
+
+const PLAIN = /^(?:0|[1-9]\d*)(?:\.\d+)?$/;
+const GROUPED = /^[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?$/;
+/** A binary double carries any decimal of 15 significant digits unharmed, and not every one of 16. */
+const MAX_SIGNIFICANT_DIGITS = 15;
+
+/**
+ * Reads an amount in major units. Works on decimal text only, never by floating point arithmetic.
+ *
+ * @param amount decimal text, grouped by commas or not, or a JSON number
+ * @param currency an ISO 4217 code in either case
+ * @returns null for what is no money: a sign, an exponent, more than 15 significant digits, more
+ *   decimals than the currency has (unless they are zeros), anything that is not a decimal number
+ */
+export function money(amount: unknown, currency: unknown): Money | null {
+  const value = decimal(amount);
+  if (value === null || typeof currency !== 'string' || !/^[a-z]{3}$/i.test(currency)) return null;
+  const code = currency.toUpperCase();
+  const decimals = DECIMALS.get(code);
+  if (decimals === undefined) return { currency: code, value, minorUnits: null };
+  const [whole = '', fraction = ''] = value.split('.');
+  if (/[1-9]/.test(fraction.slice(decimals))) return null;
+  const minorUnits = Number(whole + fraction.slice(0, decimals).padEnd(decimals, '0'));
+  return Number.isSafeInteger(minorUnits) ? { currency: code, value, minorUnits } : null;
+}
+
+/**
+ * The decimal text of an amount without grouping, or null if it is no amount.
+ */
+export function decimal(amount: unknown): string | null {
+  if (typeof amount !== 'string' && typeof amount !== 'number') return null;
+  const text = String(amount);
+  if (text.length > 40) return null;
+  const value = GROUPED.test(text) ? text.replaceAll(',', '') : text;
+  if (!PLAIN.test(value) || Object.is(amount, -0)) return null;
+  const significant = value.replace('.', '').replace(/^0+/, '');
+  return significant.length <= MAX_SIGNIFICANT_DIGITS ? value : null;
+}
+
+/** Compares two decimal texts as numbers, exactly. */
+export function compareDecimals(a: string, b: string): -1 | 0 | 1 {
+  const places = Math.max(a.split('.')[1]?.length ?? 0, b.split('.')[1]?.length ?? 0);
+  const scaled = (text: string): bigint => {
+    const [whole = '', fraction = ''] = text.split('.');
+    return BigInt(whole + fraction.padEnd(places, '0'));
+  };
+  const left = scaled(a);
+  const right = scaled(b);
+  return left < right ? -1 : left > right ? 1 : 0;
+}
