@@ -23,10 +23,10 @@ export function decodeForm(body: Uint8Array): Map<string, string> {
     const equals = pair.indexOf('=');
     // Without `=` readers disagree whether there is a field at all; at 0 the name is empty.
     if (equals < 1) throw new WebhookError('body_malformed');
-    const name = unescape(pair.slice(0, equals));
+    const name = unescapePart(pair.slice(0, equals));
     if (/[[\]]/.test(name)) throw new WebhookError('body_malformed');
     if (fields.has(name)) throw new WebhookError('field_ambiguous');
-    fields.set(name, unescape(pair.slice(equals + 1)));
+    fields.set(name, unescapePart(pair.slice(equals + 1)));
   }
   return fields;
 }
@@ -39,7 +39,7 @@ function decode(body: Uint8Array): string {
   }
 }
 
-function unescape(text: string): string {
+function unescapePart(text: string): string {
   let value: string;
   try {
     value = decodeURIComponent(text.replaceAll('+', ' '));

@@ -1,0 +1,134 @@
+import type { IncomingMessage } from 'node:http';
+import getRawBody from 'raw-body';
+import { WebhookError, type WebhookErrorCode } from '../core/errors.ts';
+import { isObject, type JsonObject } from '../core/json.ts';
+
+/** A request as an adapter hands it over: the stream, and what earlier middleware left beside it. */
+export interface Arrival {
+  readonly req: IncomingMessage;
+  /** `req.rawBody` and its like. */
+  readonly rawBody: unknown;
+  /** `req.body` and its like. */
+  readonly body: unknown;
+}
+
+/** The bytes of a body. */
+export interface Body {
+  /**
+   * The texts that the body can have been, most likely first: one, unless a parser left only its
+   * result of JSON.
+   */
+  readonly candidates: readonly Uint8Array[];
+  /** Where the bytes come from. Only from `reserialized` a mismatch may be the parser's fault. */
+  readonly source: 'stream' | 'bytes' | 'fields' | 'reserialized';
+}
+
+/** Caps of reading. */
+export interface BodyLimits {
+  /** Bytes. */
+  readonly limit: number;
+  /** Milliseconds until the last byte. */
+  readonly bodyTimeout: number;
+}
+
+/**
+ * The bytes of the body: from the stream, or from what an earlier parser left.
+ *
+ * @param contentType the essence of the content type
+ * @throws WebhookError `body_too_large`, `body_timeout`, `body_aborted`, `body_malformed`,
+ *   `body_consumed`
+ */
+export async function readBody(
+  { req, rawBody, body }: Arrival,
+  contentType: string | null,
+  limits: BodyLimits,
+): Promise<Body> {
+  if (isUnread(req)) return { candidates: [await readStream(req, limits)], source: 'stream' };
+  const left = bytesOf(rawBody) ?? bytesOf(body) ?? bytesOf(unparsed(body));
+  if (left) return capped({ candidates: [left], source: 'bytes' }, limits);
+  if (isObject(body) && contentType === 'application/x-www-form-urlencoded') {
+    return capped({ candidates: [formOf(body)], source: 'fields' }, limits);
+  }
+  if (isObject(body)) return capped({ candidates: jsonOf(body), source: 'reserialized' }, limits);
+  throw new WebhookError(req.destroyed && !req.complete ? 'body_aborted' : 'body_consumed');
+}
+
+function isUnread(req: IncomingMessage): boolean {
+  return req.readable && !req.readableDidRead && req.readableEncoding === null;
+}
+
+function capped(body: Body, { limit }: BodyLimits): Body {
+  if (body.candidates.some((candidate) => candidate.length > limit)) {
+    throw new WebhookError('body_too_large');
+  }
+  return body;
+}
+
+const STREAM_ERRORS: Readonly<Record<string, WebhookErrorCode>> = {
+  'entity.too.large': 'body_too_large',
+  'request.aborted': 'body_aborted',
+  'request.size.invalid': 'body_malformed',
+};
+
+/** `raw-body` has no deadline and does not notice a stream that closes without a word. */
+function readStream(req: IncomingMessage, { limit, bodyTimeout }: BodyLimits): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    const refuse = (code: WebhookErrorCode): void => {
+      clearTimeout(timer);
+      req.off('close', onClose);
+      reject(new WebhookError(code));
+    };
+    const onClose = (): void => refuse('body_aborted');
+    const timer = setTimeout(() => refuse('body_timeout'), bodyTimeout);
+    req.once('close', onClose);
+    const length = req.headers['content-length'] ?? null;
+    getRawBody(req, { limit, length }, (error, bytes) => {
+      if (error) return refuse(STREAM_ERRORS[error.type] ?? 'body_aborted');
+      clearTimeout(timer);
+      req.off('close', onClose);
+      resolve(bytes);
+    });
+  });
+}
+
+function bytesOf(value: unknown): Uint8Array | undefined {
+  if (typeof value === 'string') return Buffer.from(value);
+  return value instanceof Uint8Array ? value : undefined;
+}
+
+/** Where koa-body keeps the text with `includeUnparsed`. */
+function unparsed(body: unknown): unknown {
+  return isObject(body) ? (body as Record<symbol, unknown>)[Symbol.for('unparsedBody')] : undefined;
+}
+
+/**
+ * HitPay signs fields, so a form's fields serve as well as its bytes. A field that occurred twice
+ * was made a list by the parser; written out again, the core refuses it as it would have.
+ */
+function formOf(body: JsonObject): Uint8Array {
+  const form = new URLSearchParams();
+  for (const [name, value] of Object.entries(body)) {
+    for (const one of Array.isArray(value) ? [...value, value[0]] : [value]) {
+      // A nested value stands for brackets in a name, which no provider sends.
+      if (typeof one === 'object') throw new WebhookError('body_malformed');
+      if (typeof one !== 'string') throw new WebhookError('body_consumed');
+      form.append(name, one);
+    }
+  }
+  return Buffer.from(form.toString());
+}
+
+/**
+ * The texts that senders make of an object: compact, with PHP's escaped slashes, with PHP's escaped
+ * non-ASCII characters, with both. Whichever the signature fits is the one that was sent.
+ */
+function jsonOf(body: JsonObject): Uint8Array[] {
+  const compact = JSON.stringify(body);
+  const slashes = (text: string) => text.replaceAll('/', '\\/');
+  const escaped = compact.replace(
+    /[\u0080-\uffff]/g,
+    (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+  const texts = new Set([compact, slashes(escaped), slashes(compact), escaped]);
+  return [...texts].map((text) => Buffer.from(text));
+}

@@ -1,0 +1,241 @@
+import { channel } from 'node:diagnostics_channel';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { type Delivery, delivery, essence } from '../core/delivery.ts';
+import { isWebhookError, WebhookError } from '../core/errors.ts';
+import type { ProviderEvent } from '../core/event.ts';
+import { boundedNumber, knownOptions } from '../core/options.ts';
+import type { Provider } from '../core/provider.ts';
+import { providerList, select } from '../core/verify.ts';
+import type { DedupeStore } from '../dedupe.ts';
+import { type Arrival, type Body, readBody } from './body.ts';
+import { claimOnce } from './once.ts';
+import { stopUpload } from './upload.ts';
+
+/** A refused delivery, as `onRejected` and the channel `payproof:rejected` get it. */
+export interface Rejection {
+  /** Why; `error.code` is for logs and metrics. */
+  readonly error: WebhookError;
+  /** The provider that judged it, or null if it did not come to that. */
+  readonly provider: string | null;
+  /** What can be said of the request without telling a secret or anyone's data. */
+  readonly request: RequestFacts;
+}
+
+/** The facts of a request that may stand in a log. */
+export interface RequestFacts {
+  readonly method: string;
+  /** Without the query, which may hold a token. */
+  readonly path: string;
+  /** The essence of the content type. */
+  readonly contentType: string | null;
+  /** Bytes of the body, or null if it was not read to its end. */
+  readonly bodyLength: number | null;
+}
+
+/** Options of `paymentWebhook`. */
+export interface PaymentWebhookOptions {
+  /** How large a body may be, in bytes. Default 262144 (256 KB). */
+  limit?: number | undefined;
+  /** How long the body may take to arrive, in milliseconds. Default 10000. */
+  bodyTimeout?: number | undefined;
+  /**
+   * Where it is remembered which events were processed, so that a redelivery does not run the
+   * handler again. `false`: nowhere, and the handler itself must cope with redeliveries.
+   */
+  dedupe?: DedupeStore | false | undefined;
+  /** Called with every refused delivery. What it throws is ignored. */
+  onRejected?: ((rejection: Rejection) => unknown) | undefined;
+  /** Called with every authenticated event before the handler. What it throws is ignored. */
+  onAccepted?: ((event: ProviderEvent) => unknown) | undefined;
+  /** The time. Default: the system's clock. */
+  clock?: (() => Date) | undefined;
+}
+
+/** What `paymentWebhook` takes: a provider, several, or a function of the request that gives them. */
+export type ProviderSource<Request> =
+  | Provider
+  | readonly Provider[]
+  | ((request: Request) => Chosen | Promise<Chosen>);
+
+/** A provider, several, or nothing where the request belongs to no known merchant. */
+type Chosen = Provider | readonly Provider[] | null | undefined;
+
+/** A request as an adapter hands it over. */
+export interface Exchange<Request> extends Arrival {
+  readonly res: ServerResponse;
+  /** The framework's own request, for a function that chooses the provider. */
+  readonly request: Request;
+  /** Path and query as the client requested them, before any router cut them. */
+  readonly url: string;
+}
+
+/** What comes out of the pipeline. */
+export interface Outcome {
+  readonly event: ProviderEvent;
+  /** The bytes, if payproof read them from the stream. */
+  readonly bytes: Uint8Array | null;
+  /** True if the event was processed before: answer 200 without the handler. */
+  readonly duplicate: boolean;
+}
+
+const OPTIONS = ['limit', 'bodyTimeout', 'dedupe', 'onRejected', 'onAccepted', 'clock'];
+const DEFAULT_LIMIT = 256 * 1024;
+const DEFAULT_BODY_TIMEOUT = 10_000;
+/** The longest delay that a timer takes. */
+const MAX_TIMEOUT = 2 ** 31 - 1;
+
+const accepted = channel('payproof:accepted');
+const rejected = channel('payproof:rejected');
+
+/**
+ * Builds the way of a request, for any framework on `node:http`: read, verify, confirm, claim. The
+ * answer is the framework's own.
+ *
+ * @param consumedAdvice which line to move if a parser took the body, in the framework's words
+ * @throws TypeError | RangeError if an option is wrong
+ */
+export function pipeline<Request>(
+  source: ProviderSource<Request>,
+  options: PaymentWebhookOptions,
+  consumedAdvice: string,
+): (exchange: Exchange<Request>) => Promise<Outcome> {
+  knownOptions('paymentWebhook', options, OPTIONS);
+  const fixed = typeof source === 'function' ? null : providerList(source);
+  const limits = {
+    limit: boundedNumber('limit', options.limit ?? DEFAULT_LIMIT, 1, 2 ** 30),
+    bodyTimeout: boundedNumber(
+      'bodyTimeout',
+      options.bodyTimeout ?? DEFAULT_BODY_TIMEOUT,
+      1,
+      MAX_TIMEOUT,
+    ),
+  };
+  const { clock = () => new Date(), onAccepted, onRejected, dedupe = false } = options;
+  for (const [name, hook] of Object.entries({ clock, onAccepted, onRejected })) {
+    if (hook !== undefined && typeof hook !== 'function') {
+      throw new TypeError(`${name}: must be a function`);
+    }
+  }
+  if (dedupe !== false && typeof dedupe?.claim !== 'function') {
+    throw new TypeError('dedupe: must be a store or false');
+  }
+
+  /** An unknown merchant has no provider, which shows only after the body was read like any other. */
+  async function providersFor(request: Request): Promise<readonly Provider[]> {
+    if (typeof source !== 'function') return fixed ?? [];
+    const chosen = await source(request);
+    return chosen === null || chosen === undefined ? [] : providerList(chosen);
+  }
+
+  async function receive(exchange: Exchange<Request>, progress: Progress): Promise<Outcome> {
+    const { req, res, url } = exchange;
+    refuseByHead(req);
+    const providers = await providersFor(exchange.request);
+    const contentType = essence(req.headers['content-type']);
+    if (providers.length > 0 && !providers.some((one) => accepts(one, contentType))) {
+      throw new WebhookError('content_type_unsupported');
+    }
+    const body = await readBody(exchange, contentType, limits);
+    progress.bodyLength = body.candidates[0]?.length ?? null;
+    const receivedAt = clock();
+    const deliveries = body.candidates.map((bytes) =>
+      delivery({ headers: req.headers, body: bytes, url, receivedAt }),
+    );
+    const judge = select(providers, deliveries[0] as Delivery);
+    progress.provider = judge.name;
+    if (!accepts(judge, contentType)) throw new WebhookError('content_type_unsupported');
+    const claimed = authenticate(judge, body, deliveries, consumedAdvice);
+    const event = judge.confirm ? await judge.confirm(claimed) : claimed;
+    if (dedupe && !(await claimOnce(dedupe, event, res))) {
+      return { event, bytes: null, duplicate: true };
+    }
+    return {
+      event,
+      bytes: body.source === 'stream' ? (body.candidates[0] ?? null) : null,
+      duplicate: false,
+    };
+  }
+
+  return async (exchange) => {
+    const progress: Progress = { provider: null, bodyLength: null };
+    try {
+      const outcome = await receive(exchange, progress);
+      if (!outcome.duplicate) {
+        if (onAccepted) contain(() => onAccepted(outcome.event));
+        if (accepted.hasSubscribers) accepted.publish({ event: outcome.event });
+      }
+      return outcome;
+    } catch (error) {
+      stopUpload(exchange.req, exchange.res);
+      if (isWebhookError(error)) {
+        for (const [name, value] of Object.entries(error.headers)) {
+          if (!exchange.res.headersSent) exchange.res.setHeader(name, value);
+        }
+        const rejection = {
+          error,
+          provider: progress.provider,
+          request: facts(exchange, progress),
+        };
+        // After the answer is under way: a slow hook must not hold it up.
+        if (onRejected) setImmediate(contain, () => onRejected(rejection));
+        if (rejected.hasSubscribers) rejected.publish(rejection);
+      }
+      throw error;
+    }
+  };
+}
+
+interface Progress {
+  provider: string | null;
+  bodyLength: number | null;
+}
+
+/** What can be refused before any secret is touched and any byte is read. */
+function refuseByHead({ method, headers }: IncomingMessage): void {
+  if (method !== 'POST') {
+    throw new WebhookError('method_not_allowed', { headers: { Allow: 'POST' } });
+  }
+  const encoding = headers['content-encoding']?.trim().toLowerCase() ?? 'identity';
+  if (encoding !== 'identity') throw new WebhookError('content_encoding_unsupported');
+}
+
+function accepts(provider: Provider, contentType: string | null): boolean {
+  return contentType !== null && provider.contentTypes.includes(contentType);
+}
+
+/** Judges every text that the body can have been; the event comes from the one that fits. */
+function authenticate(
+  judge: Provider,
+  body: Body,
+  deliveries: readonly Delivery[],
+  consumedAdvice: string,
+): ProviderEvent {
+  let mismatch: unknown;
+  for (const one of deliveries) {
+    try {
+      return judge.authenticate(one);
+    } catch (error) {
+      if (!isWebhookError(error) || error.code !== 'signature_mismatch') throw error;
+      mismatch = error;
+    }
+  }
+  // It may be forged, or the parser lost what was signed (`1.10` became `1.1`): not authenticated
+  // either way, and the sender tries again once the parser was moved.
+  throw body.source === 'reserialized'
+    ? new WebhookError('body_consumed', { message: consumedAdvice })
+    : mismatch;
+}
+
+function facts<Request>({ req, url }: Exchange<Request>, { bodyLength }: Progress): RequestFacts {
+  return {
+    method: req.method ?? '',
+    path: url.split('?', 1)[0] ?? '',
+    contentType: essence(req.headers['content-type']),
+    bodyLength,
+  };
+}
+
+/** Runs a hook so that nothing it does changes the outcome. */
+function contain(hook: () => unknown): void {
+  new Promise((resolve) => resolve(hook())).catch(() => {});
+}

@@ -1,0 +1,41 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+
+/** How long a client has to read the answer before its connection is cut, in milliseconds. */
+const LINGER = 1_000;
+
+/**
+ * Prepares the refusal of a request whose body is still arriving: nothing more is read, and the
+ * connection ends with the answer.
+ *
+ * Four things would otherwise go wrong, each with an endless upload:
+ * - Express' final handler waits for the end of the request before it answers, and drains it;
+ * - Node drains a request that nobody read once the answer is out;
+ * - Node closes the socket at once after a last answer; with unread data in it the kernel then
+ *   resets the connection, and the client may lose the answer;
+ * - a client that goes on sending would hold the connection.
+ */
+export function stopUpload(req: IncomingMessage, res: ServerResponse): void {
+  if (req.complete || !hasBody(req) || req.destroyed) return;
+  // Marks the request as read (Node's `_dump` passes over it), then lets back-pressure stop the sender.
+  req.read(0);
+  req.pause();
+  if (req.httpVersionMajor > 1) return;
+  // The public way to say that the message is at its end; the final handler (on-finished) asks it.
+  req.complete = true;
+  req.readable = false;
+  res.shouldKeepAlive = false;
+  if (!res.headersSent) res.setHeader('Connection', 'close');
+  const { socket } = req;
+  // What Node calls after the last answer: half-close, let the client read, then cut.
+  socket.destroySoon = () => {
+    socket.end();
+    const timer = setTimeout(() => socket.destroy(), LINGER);
+    timer.unref();
+    socket.once('close', () => clearTimeout(timer));
+  };
+}
+
+/** Whether the request's headers announce a body (RFC 9112, section 6). */
+function hasBody({ headers }: IncomingMessage): boolean {
+  return headers['transfer-encoding'] !== undefined || Number(headers['content-length']) > 0;
+}

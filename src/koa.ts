@@ -1,0 +1,75 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type {} from 'koa';
+import { type PaymentWebhookOptions, type ProviderSource, pipeline } from './http/pipeline.ts';
+import type { PaymentEvent } from './index.ts';
+
+export type { DedupeStore } from './dedupe.ts';
+export type {
+  PaymentWebhookOptions,
+  ProviderSource,
+  Rejection,
+  RequestFacts,
+} from './http/pipeline.ts';
+
+declare module 'koa' {
+  interface DefaultState {
+    /** The authenticated event. Set on routes behind `paymentWebhook`, and only there. */
+    paymentEvent: PaymentEvent;
+  }
+}
+
+/** What payproof reads and sets on a Koa context. */
+export interface KoaContext {
+  req: IncomingMessage & { rawBody?: unknown; body?: unknown };
+  res: ServerResponse;
+  request: { rawBody?: unknown; body?: unknown };
+  originalUrl: string;
+  // biome-ignore lint/suspicious/noExplicitAny: Koa's own type of the state
+  state: any;
+  status: number;
+}
+
+const CONSUMED =
+  'The raw body is gone: a body parser read it before payproof. In Koa, move the line ' +
+  'router.post(path, paymentWebhook(...)) and its app.use(router.routes()) above app.use(bodyParser()) ' +
+  'or app.use(koaBody()); with koa-body, { includeUnparsed: true } keeps the text instead.';
+
+/**
+ * Koa middleware (2 and 3) that lets only authenticated payment callbacks through and sets
+ * `ctx.state.paymentEvent`. Mount it on its own route, before every body parser.
+ *
+ * @param provider a provider, a list of them (the one that recognises the delivery judges it), or a
+ *   function of the context that gives either, or null for an unknown merchant
+ * @param options see {@link PaymentWebhookOptions}
+ * @throws TypeError | RangeError if an argument is wrong. What is refused is thrown as a
+ *   `WebhookError` for Koa's error handling.
+ */
+export function paymentWebhook<Context extends KoaContext = KoaContext>(
+  provider: ProviderSource<Context>,
+  options: PaymentWebhookOptions = {},
+): (ctx: Context, next: () => Promise<unknown>) => Promise<unknown> {
+  const receive = pipeline(provider, options, CONSUMED);
+  return async function paymentWebhook(ctx, next) {
+    const { req, res, request, originalUrl: url } = ctx;
+    const rawBody = request.rawBody ?? req.rawBody;
+    const body = request.body ?? req.body;
+    const { event, bytes, duplicate } = await receive({
+      req,
+      res,
+      request: ctx,
+      rawBody,
+      body,
+      url,
+    });
+    if (duplicate) {
+      ctx.status = 200;
+      return;
+    }
+    if (bytes) {
+      request.rawBody = bytes;
+      request.body ??= event.payload;
+    }
+    ctx.state.paymentEvent = event;
+    return next();
+  };
+}
