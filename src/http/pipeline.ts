@@ -166,8 +166,10 @@ export function pipeline<Request>(
       }
       return outcome;
     } catch (error) {
-      stopUpload(exchange.req, exchange.res);
+      const stopped = stopUpload(exchange.req, exchange.res);
       if (isWebhookError(error)) {
+        // Koa drops the headers that were set before and keeps the error's.
+        if (stopped) Object.assign(error.headers, { Connection: 'close' });
         for (const [name, value] of Object.entries(error.headers)) {
           if (!exchange.res.headersSent) exchange.res.setHeader(name, value);
         }

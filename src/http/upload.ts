@@ -13,13 +13,15 @@ const LINGER = 1_000;
  * - Node closes the socket at once after a last answer; with unread data in it the kernel then
  *   resets the connection, and the client may lose the answer;
  * - a client that goes on sending would hold the connection.
+ *
+ * @returns whether it was needed; the answer then carries `Connection: close`
  */
-export function stopUpload(req: IncomingMessage, res: ServerResponse): void {
-  if (req.complete || !hasBody(req) || req.destroyed) return;
+export function stopUpload(req: IncomingMessage, res: ServerResponse): boolean {
+  if (req.complete || !hasBody(req) || req.destroyed) return false;
   // Marks the request as read (Node's `_dump` passes over it), then lets back-pressure stop the sender.
   req.read(0);
   req.pause();
-  if (req.httpVersionMajor > 1) return;
+  if (req.httpVersionMajor > 1) return false;
   // The public way to say that the message is at its end; the final handler (on-finished) asks it.
   req.complete = true;
   req.readable = false;
@@ -33,6 +35,7 @@ export function stopUpload(req: IncomingMessage, res: ServerResponse): void {
     timer.unref();
     socket.once('close', () => clearTimeout(timer));
   };
+  return true;
 }
 
 /** Whether the request's headers announce a body (RFC 9112, section 6). */

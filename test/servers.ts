@@ -1,0 +1,99 @@
+import { createServer, type IncomingMessage, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import express5 from 'express';
+import express4 from 'express4';
+import Koa3 from 'koa';
+import Koa2 from 'koa2';
+import { paymentWebhook as expressWebhook } from '../src/express.ts';
+import type { PaymentWebhookOptions } from '../src/http/pipeline.ts';
+import type { PaymentEvent, Provider } from '../src/index.ts';
+import { paymentWebhook as koaWebhook } from '../src/koa.ts';
+
+/** The frameworks that every behaviour is tried on. */
+export const FRAMEWORKS = ['express4', 'express5', 'koa2', 'koa3'] as const;
+export type Framework = (typeof FRAMEWORKS)[number];
+
+// biome-ignore lint/suspicious/noExplicitAny: four frameworks' own middleware types in one list
+export type Middleware = any;
+
+export interface Setup {
+  /** A provider, a list, or a function of `(headers) => provider`. */
+  provider: Provider | readonly Provider[] | ((headers: IncomingMessage['headers']) => unknown);
+  options?: PaymentWebhookOptions;
+  /** Mounted before payproof: a body parser and the like, of the framework's own kind. */
+  before?: Middleware[];
+  /** Runs in the handler; default answers 200 with the event as JSON. */
+  handler?: (event: PaymentEvent, request: { body: unknown; rawBody: unknown }) => unknown;
+}
+
+export interface Running {
+  url: string;
+  port: number;
+  server: Server;
+  /** Events that reached the handler. */
+  events: PaymentEvent[];
+  /** Errors that reached the framework's error handling. */
+  errors: unknown[];
+  close(): Promise<void>;
+}
+
+/** Starts a real server of the framework on a free port, with payproof at `/webhook`. */
+export async function start(framework: Framework, setup: Setup): Promise<Running> {
+  const events: PaymentEvent[] = [];
+  const errors: unknown[] = [];
+  const { before = [], options = {}, handler = () => undefined } = setup;
+  // biome-ignore lint/suspicious/noExplicitAny: see above
+  const source = setup.provider as any;
+  let listener: Parameters<typeof createServer>[1];
+  if (framework === 'express4' || framework === 'express5') {
+    const app = (framework === 'express4' ? (express4 as unknown as typeof express5) : express5)();
+    // Express logs errors itself outside of tests.
+    app.set('env', 'test');
+    for (const middleware of before) app.use(middleware);
+    const choose = typeof source === 'function' ? (req: IncomingMessage) => source(req.headers) : source;
+    app.all('/webhook', expressWebhook(choose, options), async (req, res, next) => {
+      try {
+        events.push(req.paymentEvent);
+        await handler(req.paymentEvent, req as never);
+        if (!res.headersSent) res.json(req.paymentEvent);
+      } catch (error) {
+        next(error);
+      }
+    });
+    app.use(((error, _req, _res, next) => {
+      errors.push(error);
+      next(error);
+    }) as express5.ErrorRequestHandler);
+    listener = app;
+  } else {
+    const app = new (framework === 'koa2' ? (Koa2 as unknown as typeof Koa3) : Koa3)();
+    app.on('error', (error) => errors.push(error));
+    for (const middleware of before) app.use(middleware);
+    const choose = typeof source === 'function' ? (ctx: Koa3.Context) => source(ctx.headers) : source;
+    const webhook = koaWebhook(choose, options);
+    app.use(async (ctx, next) => {
+      if (ctx.path !== '/webhook') return next();
+      return webhook(ctx as never, async () => {
+        events.push(ctx.state.paymentEvent);
+        await handler(ctx.state.paymentEvent, ctx.request as never);
+        if (ctx.status === 404) ctx.body = ctx.state.paymentEvent;
+      });
+    });
+    listener = app.callback();
+  }
+  const server = createServer(listener);
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  return {
+    url: `http://127.0.0.1:${port}/webhook`,
+    port,
+    server,
+    events,
+    errors,
+    close: () =>
+      new Promise<void>((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}
