@@ -1,8 +1,16 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Request } from 'express';
+import type { PaymentClaim } from './dedupe.ts';
 import { type PaymentWebhookOptions, type ProviderSource, pipeline } from './http/pipeline.ts';
 import type { PaymentEvent } from './index.ts';
 
-export type { DedupeStore } from './dedupe.ts';
+export type {
+  ClaimRequest,
+  ClaimResult,
+  DedupeOptions,
+  DedupeStore,
+  PaymentClaim,
+} from './dedupe.ts';
 export type {
   PaymentWebhookOptions,
   ProviderSource,
@@ -15,6 +23,8 @@ declare global {
     interface Request {
       /** The authenticated event. Set on routes behind `paymentWebhook`, and only there. */
       paymentEvent: PaymentEvent;
+      /** The handler's hold on the event, to commit it in a transaction of its own. */
+      paymentClaim: PaymentClaim;
     }
   }
 }
@@ -27,6 +37,7 @@ interface ExpressRequest extends IncomingMessage {
   /** body-parser 1 (Express 4) leaves a request alone that has it. */
   _body?: boolean;
   paymentEvent?: unknown;
+  paymentClaim?: unknown;
 }
 
 const CONSUMED =
@@ -44,23 +55,24 @@ const CONSUMED =
  * @throws TypeError | RangeError if an argument is wrong. What is refused goes to Express' error
  *   handling as a `WebhookError`.
  */
-export function paymentWebhook<Request extends IncomingMessage = IncomingMessage>(
-  provider: ProviderSource<Request>,
+export function paymentWebhook<Chooser extends IncomingMessage = Request>(
+  provider: ProviderSource<Chooser>,
   options: PaymentWebhookOptions = {},
-): (req: Request, res: ServerResponse, next: (error?: unknown) => void) => void {
+): (req: IncomingMessage, res: ServerResponse, next: (error?: unknown) => void) => void {
   const receive = pipeline(provider, options, CONSUMED);
   return function paymentWebhook(request, res, next) {
     const req: ExpressRequest = request;
     const { rawBody, body, originalUrl, url = '' } = req;
-    receive({ req, res, request, rawBody, body, url: originalUrl ?? url }).then(
-      ({ event, bytes, duplicate }) => {
-        if (duplicate) return res.writeHead(200).end();
+    receive({ req, res, request: request as Chooser, rawBody, body, url: originalUrl ?? url }).then(
+      ({ event, claim, bytes, run }) => {
+        if (!run) return res.writeHead(200).end();
         if (bytes) {
           req.rawBody = bytes;
           req.body ??= event.payload;
           req._body = true;
         }
         req.paymentEvent = event;
+        req.paymentClaim = claim;
         next();
       },
       next,

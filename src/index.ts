@@ -14,7 +14,7 @@ export interface PaymentEvents {
 }
 
 /** An event of any known provider; narrowing on `provider` gives `payload` its type. */
-export type PaymentEvent = PaymentEvents[keyof PaymentEvents] & ProviderEvent;
+export type PaymentEvent = Extract<PaymentEvents[keyof PaymentEvents], ProviderEvent>;
 
 export type { Delivery, DeliveryInput, HeadersLike } from './core/delivery.ts';
 export type { WebhookErrorCode, WebhookErrorOptions } from './core/errors.ts';

@@ -1,9 +1,16 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type {} from 'koa';
+import type { Context } from 'koa';
+import type { PaymentClaim } from './dedupe.ts';
 import { type PaymentWebhookOptions, type ProviderSource, pipeline } from './http/pipeline.ts';
 import type { PaymentEvent } from './index.ts';
 
-export type { DedupeStore } from './dedupe.ts';
+export type {
+  ClaimRequest,
+  ClaimResult,
+  DedupeOptions,
+  DedupeStore,
+  PaymentClaim,
+} from './dedupe.ts';
 export type {
   PaymentWebhookOptions,
   ProviderSource,
@@ -15,6 +22,8 @@ declare module 'koa' {
   interface DefaultState {
     /** The authenticated event. Set on routes behind `paymentWebhook`, and only there. */
     paymentEvent: PaymentEvent;
+    /** The handler's hold on the event, to commit it in a transaction of its own. */
+    paymentClaim: PaymentClaim;
   }
 }
 
@@ -22,10 +31,10 @@ declare module 'koa' {
 export interface KoaContext {
   req: IncomingMessage & { rawBody?: unknown; body?: unknown };
   res: ServerResponse;
-  request: { rawBody?: unknown; body?: unknown };
+  request: { req: IncomingMessage; rawBody?: unknown; body?: unknown };
   originalUrl: string;
-  // biome-ignore lint/suspicious/noExplicitAny: Koa's own type of the state
-  state: any;
+  /** Spelt out, since a router gives it to the handlers behind: with `any`, theirs were `any`. */
+  state: { paymentEvent: PaymentEvent; paymentClaim: PaymentClaim };
   status: number;
 }
 
@@ -44,24 +53,24 @@ const CONSUMED =
  * @throws TypeError | RangeError if an argument is wrong. What is refused is thrown as a
  *   `WebhookError` for Koa's error handling.
  */
-export function paymentWebhook<Context extends KoaContext = KoaContext>(
-  provider: ProviderSource<Context>,
+export function paymentWebhook<Chooser extends KoaContext = Context>(
+  provider: ProviderSource<Chooser>,
   options: PaymentWebhookOptions = {},
-): (ctx: Context, next: () => Promise<unknown>) => Promise<unknown> {
+): (ctx: KoaContext, next: () => Promise<unknown>) => Promise<unknown> {
   const receive = pipeline(provider, options, CONSUMED);
   return async function paymentWebhook(ctx, next) {
     const { req, res, request, originalUrl: url } = ctx;
     const rawBody = request.rawBody ?? req.rawBody;
     const body = request.body ?? req.body;
-    const { event, bytes, duplicate } = await receive({
+    const { event, claim, bytes, run } = await receive({
       req,
       res,
-      request: ctx,
+      request: ctx as Chooser,
       rawBody,
       body,
       url,
     });
-    if (duplicate) {
+    if (!run) {
       ctx.status = 200;
       return;
     }
@@ -69,7 +78,8 @@ export function paymentWebhook<Context extends KoaContext = KoaContext>(
       request.rawBody = bytes;
       request.body ??= event.payload;
     }
-    ctx.state.paymentEvent = event;
+    ctx.state.paymentEvent = event as PaymentEvent;
+    ctx.state.paymentClaim = claim;
     return next();
   };
 }

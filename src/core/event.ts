@@ -62,6 +62,11 @@ export interface ProviderEvent<Name extends string = string, Payload = unknown> 
   occurredAt: Date | null;
   /** The provider's own fields, verbatim. */
   payload: Payload;
+  /**
+   * True if a later state of the same payment was already processed. Only told where `paymentWebhook`
+   * has the option `dedupe: { store, stale: 'mark' }`.
+   */
+  stale?: boolean;
 }
 
 /** What the merchant's own books say about the order. */

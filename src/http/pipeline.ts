@@ -6,9 +6,10 @@ import type { ProviderEvent } from '../core/event.ts';
 import { boundedNumber, knownOptions } from '../core/options.ts';
 import type { Provider } from '../core/provider.ts';
 import { providerList, select } from '../core/verify.ts';
-import type { DedupeStore } from '../dedupe.ts';
+import type { DedupeOptions, DedupeStore, PaymentClaim } from '../dedupe.ts';
+import { memoryStore } from '../memory.ts';
 import { type Arrival, type Body, readBody } from './body.ts';
-import { claimOnce } from './once.ts';
+import { onceGate } from './once.ts';
 import { stopUpload } from './upload.ts';
 
 /** A refused delivery, as `onRejected` and the channel `payproof:rejected` get it. */
@@ -40,9 +41,10 @@ export interface PaymentWebhookOptions {
   bodyTimeout?: number | undefined;
   /**
    * Where it is remembered which events were processed, so that a redelivery does not run the
-   * handler again. `false`: nowhere, and the handler itself must cope with redeliveries.
+   * handler again: a store, or `{ store, ... }` to say more. Default: the memory of this process,
+   * one per middleware. `false`: nowhere, and the handler itself must cope with redeliveries.
    */
-  dedupe?: DedupeStore | false | undefined;
+  dedupe?: DedupeStore | DedupeOptions | false | undefined;
   /** Called with every refused delivery. What it throws is ignored. */
   onRejected?: ((rejection: Rejection) => unknown) | undefined;
   /** Called with every authenticated event before the handler. What it throws is ignored. */
@@ -74,8 +76,10 @@ export interface Outcome {
   readonly event: ProviderEvent;
   /** The bytes, if payproof read them from the stream. */
   readonly bytes: Uint8Array | null;
-  /** True if the event was processed before: answer 200 without the handler. */
-  readonly duplicate: boolean;
+  /** False if the event needs no handler, such as a redelivery: answer 200. */
+  readonly run: boolean;
+  /** The handler's hold on its event. */
+  readonly claim: PaymentClaim;
 }
 
 const OPTIONS = ['limit', 'bodyTimeout', 'dedupe', 'onRejected', 'onAccepted', 'clock'];
@@ -101,23 +105,17 @@ export function pipeline<Request>(
 ): (exchange: Exchange<Request>) => Promise<Outcome> {
   knownOptions('paymentWebhook', options, OPTIONS);
   const fixed = typeof source === 'function' ? null : providerList(source);
+  const { limit = DEFAULT_LIMIT, bodyTimeout = DEFAULT_BODY_TIMEOUT } = options;
   const limits = {
-    limit: boundedNumber('limit', options.limit ?? DEFAULT_LIMIT, 1, 2 ** 30),
-    bodyTimeout: boundedNumber(
-      'bodyTimeout',
-      options.bodyTimeout ?? DEFAULT_BODY_TIMEOUT,
-      1,
-      MAX_TIMEOUT,
-    ),
+    limit: boundedNumber('limit', limit, 1, 2 ** 30),
+    bodyTimeout: boundedNumber('bodyTimeout', bodyTimeout, 1, MAX_TIMEOUT),
   };
-  const { clock = () => new Date(), onAccepted, onRejected, dedupe = false } = options;
+  const { clock = () => new Date(), onAccepted, onRejected, dedupe = memoryStore() } = options;
+  const admit = onceGate(dedupe);
   for (const [name, hook] of Object.entries({ clock, onAccepted, onRejected })) {
     if (hook !== undefined && typeof hook !== 'function') {
       throw new TypeError(`${name}: must be a function`);
     }
-  }
-  if (dedupe !== false && typeof dedupe?.claim !== 'function') {
-    throw new TypeError('dedupe: must be a store or false');
   }
 
   /** An unknown merchant has no provider, which shows only after the body was read like any other. */
@@ -146,13 +144,12 @@ export function pipeline<Request>(
     if (!accepts(judge, contentType)) throw new WebhookError('content_type_unsupported');
     const claimed = authenticate(judge, body, deliveries, consumedAdvice);
     const event = judge.confirm ? await judge.confirm(claimed) : claimed;
-    if (dedupe && !(await claimOnce(dedupe, event, res))) {
-      return { event, bytes: null, duplicate: true };
-    }
+    const { run, stale, claim } = await admit(event, res);
     return {
-      event,
+      run,
+      claim,
+      event: stale ? { ...event, stale } : event,
       bytes: body.source === 'stream' ? (body.candidates[0] ?? null) : null,
-      duplicate: false,
     };
   }
 
@@ -160,7 +157,7 @@ export function pipeline<Request>(
     const progress: Progress = { provider: null, bodyLength: null };
     try {
       const outcome = await receive(exchange, progress);
-      if (!outcome.duplicate) {
+      if (outcome.run) {
         if (onAccepted) contain(() => onAccepted(outcome.event));
         if (accepted.hasSubscribers) accepted.publish({ event: outcome.event });
       }

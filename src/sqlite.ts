@@ -1,0 +1,125 @@
+import { knownOptions } from './core/options.ts';
+import type { ClaimRequest, ClaimResult, DedupeStore } from './dedupe.ts';
+
+/** What better-sqlite3's `Database` and node:sqlite's `DatabaseSync` have in common. */
+export interface SqliteDatabase {
+  exec(sql: string): unknown;
+  prepare(sql: string): SqliteStatement;
+}
+
+/** A prepared statement of either. */
+export interface SqliteStatement {
+  get(...values: (string | number)[]): unknown;
+  run(...values: (string | number)[]): { changes: number | bigint };
+}
+
+/** Options of {@link sqliteStore}. */
+export interface SqliteStoreOptions {
+  /** An open database of better-sqlite3 or node:sqlite. It stays the caller's to close. */
+  database: SqliteDatabase;
+  /** The name of the table, which is made if it is not there. Default `payproof_events`. */
+  table?: string | undefined;
+  /** The time in milliseconds. Default: the system's clock. */
+  clock?: (() => number) | undefined;
+}
+
+/** What the SQLite store has beside the verbs of every store. */
+export interface SqliteStore extends DedupeStore {
+  advance(payment: string, rank: number, ttl: number): Promise<number>;
+  /** `tx`: the same database, while the merchant's own transaction is open on it. */
+  commitIn(tx: unknown, key: string, owner: string, ttl: number): Promise<boolean>;
+  /** Deletes what need not be remembered any more. Call it now and then; returns the number of rows. */
+  purge(): Promise<number>;
+}
+
+/**
+ * A durable store in an SQLite file, for the processes of one machine.
+ *
+ * @throws TypeError if an option is missing or wrong
+ */
+export function sqliteStore(options: SqliteStoreOptions): SqliteStore {
+  knownOptions('sqliteStore', options, ['database', 'table', 'clock']);
+  const { database, table = 'payproof_events', clock = Date.now } = options;
+  if (typeof database?.prepare !== 'function' || typeof database.exec !== 'function') {
+    throw new TypeError('database: must be an open database of better-sqlite3 or node:sqlite');
+  }
+  if (typeof table !== 'string' || !/^[A-Za-z_][A-Za-z0-9_]{0,62}$/.test(table)) {
+    throw new TypeError('table: must be a plain SQL name');
+  }
+  // Another process may hold the write lock of the file for a moment.
+  database.exec('PRAGMA busy_timeout = 5000');
+  // owner is null where the event is done; until is the end of the lease or of the memory.
+  database.exec(
+    `CREATE TABLE IF NOT EXISTS ${table} (
+       key TEXT PRIMARY KEY,
+       owner TEXT,
+       fingerprint TEXT NOT NULL,
+       rank INTEGER NOT NULL DEFAULT 0,
+       until INTEGER NOT NULL
+     ) WITHOUT ROWID`,
+  );
+  // One statement takes the claim; what the second tells of a claim that was not taken may be old
+  // by then, which costs the sender a retry at most.
+  const claim = database.prepare(
+    `INSERT INTO ${table} AS t (key, owner, fingerprint, until) VALUES (?, ?, ?, ?)
+     ON CONFLICT (key) DO UPDATE
+       SET owner = excluded.owner, fingerprint = excluded.fingerprint, until = excluded.until
+       WHERE t.until <= ? OR (t.owner = excluded.owner AND t.fingerprint = excluded.fingerprint)
+     RETURNING 1`,
+  );
+  const look = database.prepare(`SELECT owner, fingerprint, until FROM ${table} WHERE key = ?`);
+  const commit = `UPDATE ${table} SET owner = NULL, until = ? WHERE key = ? AND owner = ?`;
+  const release = database.prepare(`DELETE FROM ${table} WHERE key = ? AND owner = ?`);
+  const advance = database.prepare(
+    `INSERT INTO ${table} AS t (key, fingerprint, rank, until) VALUES (?, '', ?, ?)
+     ON CONFLICT (key) DO UPDATE
+       SET rank = max(excluded.rank, CASE WHEN t.until > ? THEN t.rank ELSE 0 END),
+           until = max(excluded.until, t.until)
+     RETURNING rank`,
+  );
+  const purge = database.prepare(`DELETE FROM ${table} WHERE until <= ?`);
+  const commitOn = (on: SqliteDatabase, key: string, owner: string, ttl: number): boolean =>
+    changed(on.prepare(commit).run(clock() + ttl, key, owner));
+
+  return {
+    async claim({ key, owner, lease, fingerprint }: ClaimRequest): Promise<ClaimResult> {
+      const now = clock();
+      if (claim.get(key, owner, fingerprint, now + lease, now)) return { status: 'claimed' };
+      const row = look.get(key) as Row | undefined;
+      if (row === undefined) return { status: 'in_progress', retryAfter: 0 };
+      if (row.fingerprint !== fingerprint) return { status: 'conflict' };
+      if (row.owner === null) return { status: 'done' };
+      return { status: 'in_progress', retryAfter: row.until - now };
+    },
+    async commit(key, owner, ttl) {
+      return commitOn(database, key, owner, ttl);
+    },
+    async commitIn(tx, key, owner, ttl) {
+      if (typeof (tx as SqliteDatabase | null)?.prepare !== 'function') {
+        throw new TypeError('commitIn: needs the database on which the transaction is open');
+      }
+      return commitOn(tx as SqliteDatabase, key, owner, ttl);
+    },
+    async release(key, owner) {
+      return changed(release.run(key, owner));
+    },
+    async advance(payment, rank, ttl) {
+      const now = clock();
+      const row = advance.get(`payment ${payment}`, rank, now + ttl, now) as { rank: number };
+      return row.rank;
+    },
+    async purge() {
+      return Number(purge.run(clock()).changes);
+    },
+  };
+}
+
+interface Row {
+  owner: string | null;
+  fingerprint: string;
+  until: number;
+}
+
+function changed({ changes }: { changes: number | bigint }): boolean {
+  return Number(changes) > 0;
+}
