@@ -1,6 +1,6 @@
 /** What a store keeps of an event, and for whom. */
 export interface ClaimRequest {
-  /** `event.id`: what must happen once. */
+  /** What must happen once: `event.id`, with the scope before it if there is one. */
   readonly key: string;
   /** Who asks; unique per delivery. Only the owner can commit or release. */
   readonly owner: string;
@@ -57,8 +57,10 @@ export interface DedupeStore {
    * `commit` inside the merchant's own transaction; stores on SQL databases have it.
    *
    * @param tx the client or transaction of the merchant, of the kind that the store documents
+   * @returns false if the caller does not own it (any more); not as a promise where the database
+   *   itself answers at once, so that a synchronous transaction can still be rolled back
    */
-  commitIn?(tx: unknown, key: string, owner: string, ttl: number): Promise<boolean>;
+  commitIn?(tx: unknown, key: string, owner: string, ttl: number): boolean | Promise<boolean>;
   /** Lets go of what the store itself holds open. */
   close?(): Promise<void>;
 }
@@ -82,15 +84,23 @@ export interface DedupeOptions {
    * the handler. Default: nothing is kept or looked up.
    */
   stale?: 'mark' | 'skip' | undefined;
+  /**
+   * Whose events these are, where merchants who do not trust each other share a store: a name, or a
+   * function of the framework's request. Without it one merchant could sign another's payment id with
+   * a secret of their own, and the other's event would pass for a redelivery. Default: none, or the
+   * provider's `account()` where the provider comes from a function of the request.
+   */
+  scope?: string | ((request: never) => string) | undefined;
 }
 
 /** The handler's hold on its event: `req.paymentClaim`, `ctx.state.paymentClaim`. */
 export interface PaymentClaim {
-  /** The event's `id`. */
+  /** What the store knows the event by: its `id`, with the scope before it if there is one. */
   readonly key: string;
   /**
    * Marks the event as done inside the merchant's own transaction, so that its effect and the mark
-   * stand or fall together.
+   * stand or fall together. With SQLite it throws in place, so that it also serves in a synchronous
+   * transaction.
    *
    * @param tx what the store documents: the client of the transaction (PostgreSQL), the database (SQLite)
    * @throws WebhookError `delivery_in_progress` if the claim was lost to another delivery: roll back

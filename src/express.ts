@@ -29,15 +29,11 @@ declare global {
   }
 }
 
-/** What payproof reads and sets on an Express request. */
-interface ExpressRequest extends IncomingMessage {
+/** What Express, body parsers and hosts such as Firebase leave on a request. */
+interface Left {
   originalUrl?: string;
   rawBody?: unknown;
   body?: unknown;
-  /** body-parser 1 (Express 4) leaves a request alone that has it. */
-  _body?: boolean;
-  paymentEvent?: unknown;
-  paymentClaim?: unknown;
 }
 
 const CONSUMED =
@@ -60,19 +56,18 @@ export function paymentWebhook<Chooser extends IncomingMessage = Request>(
   options: PaymentWebhookOptions = {},
 ): (req: IncomingMessage, res: ServerResponse, next: (error?: unknown) => void) => void {
   const receive = pipeline(provider, options, CONSUMED);
-  return function paymentWebhook(request, res, next) {
-    const req: ExpressRequest = request;
-    const { rawBody, body, originalUrl, url = '' } = req;
-    receive({ req, res, request: request as Chooser, rawBody, body, url: originalUrl ?? url }).then(
+  return function paymentWebhook(req, res, next) {
+    const { rawBody, body, originalUrl = req.url ?? '' } = req as Left;
+    receive({ req, res, request: req as Chooser, rawBody, body, url: originalUrl }).then(
       ({ event, claim, bytes, run }) => {
-        if (!run) return res.writeHead(200).end();
-        if (bytes) {
-          req.rawBody = bytes;
-          req.body ??= event.payload;
-          req._body = true;
+        if (!run) {
+          // Other middleware may have answered meanwhile, for example after a timeout of its own.
+          if (!res.headersSent) res.writeHead(200).end();
+          return;
         }
-        req.paymentEvent = event;
-        req.paymentClaim = claim;
+        // body-parser 1 (Express 4) leaves a request alone that has `_body`.
+        if (bytes) Object.assign(req, { rawBody: bytes, body: body ?? event.payload, _body: true });
+        Object.assign(req, { paymentEvent: event, paymentClaim: claim });
         next();
       },
       next,

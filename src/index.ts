@@ -17,6 +17,12 @@ export interface PaymentEvents {
 export type PaymentEvent = Extract<PaymentEvents[keyof PaymentEvents], ProviderEvent>;
 
 export type { Delivery, DeliveryInput, HeadersLike } from './core/delivery.ts';
+export type { Confidence, DiagnosisCause, Finding, Suspicion } from './core/diagnosis/causes.ts';
+export { DIAGNOSIS_CAUSES } from './core/diagnosis/causes.ts';
+export type { Clue, Evidence, Scene, SignedText } from './core/diagnosis/clues.ts';
+export { bodyTexts } from './core/diagnosis/texts.ts';
+export type { Diagnosis, DiagnosisInput, DiagnosisOptions } from './core/diagnosis.ts';
+export { diagnose } from './core/diagnosis.ts';
 export type { WebhookErrorCode, WebhookErrorOptions } from './core/errors.ts';
 export { isWebhookError, WebhookError } from './core/errors.ts';
 export type {
@@ -34,7 +40,7 @@ export type { Money } from './core/money.ts';
 export { money } from './core/money.ts';
 export type { EventOf, Provider } from './core/provider.ts';
 export type { Keyring, NamedSecret, SecretInput } from './core/secrets.ts';
-export { hexSignature, keyring, signingKey } from './core/secrets.ts';
+export { accountOf, hexSignature, keyring, signingKey } from './core/secrets.ts';
 export { verify } from './core/verify.ts';
 export type {
   DexchangeConfirmOptions,

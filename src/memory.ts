@@ -29,8 +29,8 @@ let warned = false;
  */
 export function memoryStore(options: MemoryStoreOptions = {}): DedupeStore {
   knownOptions('memoryStore', options, ['maxEntries', 'clock']);
-  const maxEntries = boundedNumber('maxEntries', options.maxEntries ?? 100_000, 1, 10_000_000);
-  const { clock = Date.now } = options;
+  const { clock = Date.now, maxEntries: most = 100_000 } = options;
+  const maxEntries = boundedNumber('maxEntries', most, 1, 10_000_000);
   // A Map keeps the order of insertion, which is the order of age here.
   const claims = new Map<string, Entry>();
   const ranks = new Map<string, { rank: number; until: number }>();

@@ -81,7 +81,8 @@ RETURNING rank`;
   return {
     ddl,
     async migrate() {
-      await query(ddl, []);
+      // Servers that start together can collide within CREATE TABLE; by then the table is there.
+      await query(ddl, []).catch(() => query(ddl, []));
     },
     async claim({ key, owner, lease, fingerprint }: ClaimRequest): Promise<ClaimResult> {
       const { rows } = await query(CLAIM, [key, owner, fingerprint, lease]);

@@ -99,10 +99,10 @@ export function redisStore(
       return status === 'in_progress' ? { status, retryAfter: Number(retryAfter) } : { status };
     },
     async commit(key, owner, ttl) {
-      return (await run(COMMIT, key, owner, Math.ceil(ttl))) === 1;
+      return Number(await run(COMMIT, key, owner, Math.ceil(ttl))) === 1;
     },
     async release(key, owner) {
-      return (await run(RELEASE, key, owner)) === 1;
+      return Number(await run(RELEASE, key, owner)) === 1;
     },
     async advance(payment, rank, ttl) {
       return Number(await run(ADVANCE, `payment ${payment}`, rank, Math.ceil(ttl)));

@@ -27,7 +27,7 @@ export interface SqliteStoreOptions {
 export interface SqliteStore extends DedupeStore {
   advance(payment: string, rank: number, ttl: number): Promise<number>;
   /** `tx`: the same database, while the merchant's own transaction is open on it. */
-  commitIn(tx: unknown, key: string, owner: string, ttl: number): Promise<boolean>;
+  commitIn(tx: unknown, key: string, owner: string, ttl: number): boolean;
   /** Deletes what need not be remembered any more. Call it now and then; returns the number of rows. */
   purge(): Promise<number>;
 }
@@ -89,12 +89,12 @@ export function sqliteStore(options: SqliteStoreOptions): SqliteStore {
       if (row === undefined) return { status: 'in_progress', retryAfter: 0 };
       if (row.fingerprint !== fingerprint) return { status: 'conflict' };
       if (row.owner === null) return { status: 'done' };
-      return { status: 'in_progress', retryAfter: row.until - now };
+      return { status: 'in_progress', retryAfter: Number(row.until) - now };
     },
     async commit(key, owner, ttl) {
       return commitOn(database, key, owner, ttl);
     },
-    async commitIn(tx, key, owner, ttl) {
+    commitIn(tx, key, owner, ttl) {
       if (typeof (tx as SqliteDatabase | null)?.prepare !== 'function') {
         throw new TypeError('commitIn: needs the database on which the transaction is open');
       }
@@ -105,8 +105,8 @@ export function sqliteStore(options: SqliteStoreOptions): SqliteStore {
     },
     async advance(payment, rank, ttl) {
       const now = clock();
-      const row = advance.get(`payment ${payment}`, rank, now + ttl, now) as { rank: number };
-      return row.rank;
+      const row = advance.get(`payment ${payment}`, rank, now + ttl, now) as Pick<Row, 'rank'>;
+      return Number(row.rank);
     },
     async purge() {
       return Number(purge.run(clock()).changes);
@@ -114,10 +114,12 @@ export function sqliteStore(options: SqliteStoreOptions): SqliteStore {
   };
 }
 
+/** The numbers are bigints where the database was told to read them so. */
 interface Row {
   owner: string | null;
   fingerprint: string;
-  until: number;
+  rank: number | bigint;
+  until: number | bigint;
 }
 
 function changed({ changes }: { changes: number | bigint }): boolean {

@@ -62,9 +62,7 @@ export function delivery(input: DeliveryInput): Delivery {
 
 /** The essence of a media type: `application/json` of `Application/JSON; charset=utf-8`. */
 export function essence(contentType: string | undefined): string | null {
-  return contentType === undefined
-    ? null
-    : (contentType.split(';', 1)[0] ?? '').trim().toLowerCase();
+  return contentType === undefined ? null : contentType.replace(/;.*/s, '').trim().toLowerCase();
 }
 
 function readHeader(headers: HeadersLike, name: string): string | undefined {

@@ -89,11 +89,9 @@ export class WebhookError extends Error {
     this.expose = expose;
     this.headers = { ...options.headers };
     Object.defineProperty(this, BRAND, { value: true });
-    if (status !== 500) {
-      // Express shows the stack to the client outside production. Frames would tell apart what must
-      // look the same, and tell the owner nothing: the cause lies in the request, not in the code.
-      this.stack = `WebhookError: ${this.message}`;
-    }
+    // Express shows the stack to the client outside production. Frames would tell apart what must
+    // look the same, and show paths, and tell the owner nothing: the cause is not in this code.
+    this.stack = `WebhookError: ${this.message}`;
   }
 }
 

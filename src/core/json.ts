@@ -1,4 +1,5 @@
 import { WebhookError } from './errors.ts';
+import { decimal } from './money.ts';
 
 /** A JSON object as parsed: every property is of unknown type. */
 export type JsonObject = Record<string, unknown>;
@@ -35,7 +36,7 @@ export function decodeJson(body: Uint8Array): JsonDocument {
     // The parser's own message quotes the body, so it must not become the cause.
     throw new WebhookError('body_malformed');
   }
-  if (!isObject(value) || !withinDepth(value, MAX_DEPTH)) throw new WebhookError('body_malformed');
+  if (!isObject(value) || !withinDepth(value)) throw new WebhookError('body_malformed');
   return { value, exact: INEXACT.test(text) ? withoutInexact(text) : value };
 }
 
@@ -49,7 +50,8 @@ export function textOrNull(value: unknown): string | null {
   return typeof value === 'string' && value.trim() !== '' ? value : null;
 }
 
-function withinDepth(value: unknown, depth: number): boolean {
+/** Whether a value is nested at most so deeply, so that what recurses over it cannot run out of stack. */
+export function withinDepth(value: unknown, depth: number = MAX_DEPTH): boolean {
   if (typeof value !== 'object' || value === null) return true;
   if (depth === 0) return false;
   // JSON gives arrays and objects one property per element, so one loop serves both.
@@ -65,13 +67,12 @@ function withinDepth(value: unknown, depth: number): boolean {
  */
 const INEXACT = /[:[,\s](?:-\d|\d[\d.]*[eE]|\d[\d.]{15})/;
 const STRING_OR_NUMBER = /"[^"\\]*(?:\\.[^"\\]*)*"|-?\d[\d.eE+-]*/g;
-const INEXACT_NUMBER = /[-eE]|\d[\d.]{15}/;
 
 /** `text` is valid JSON here, so a token that begins with a digit or a minus is a number. */
 function withoutInexact(text: string): JsonObject {
   return JSON.parse(
     text.replace(STRING_OR_NUMBER, (token) =>
-      !token.startsWith('"') && INEXACT_NUMBER.test(token) ? 'null' : token,
+      !token.startsWith('"') && decimal(token) === null ? 'null' : token,
     ),
   );
 }

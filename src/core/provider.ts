@@ -1,4 +1,5 @@
 import type { Delivery } from './delivery.ts';
+import type { Evidence, Scene } from './diagnosis/clues.ts';
 import type { ProviderEvent } from './event.ts';
 
 /**
@@ -32,6 +33,19 @@ export interface Provider<Event extends ProviderEvent = ProviderEvent> {
    *   `confirmation_unavailable` if it cannot be asked now
    */
   confirm?(event: Event): Promise<Event>;
+  /**
+   * Tells merchants' accounts apart without telling a secret ({@link accountOf}). Asked where a route
+   * takes its provider from a function of the request, so that one merchant's events are never taken
+   * for another's; a provider without it needs `dedupe: { scope }` there.
+   */
+  account?(): string;
+  /**
+   * Gives {@link diagnose} what it needs to find out why a delivery was refused: where the signature
+   * stands, the secrets, the text that should have been signed, and the texts that may have been
+   * signed in its place. Called after a refusal only. Nothing that a sender wrote may stand in a
+   * sentence of evidence.
+   */
+  evidence?(delivery: Delivery, scene: Scene): Evidence;
 }
 
 /** The event type of a provider type. */

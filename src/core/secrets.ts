@@ -1,5 +1,6 @@
 import { createHmac, createSecretKey, type KeyObject, timingSafeEqual } from 'node:crypto';
 import { WebhookError } from './errors.ts';
+import { knownOptions } from './options.ts';
 
 /** A secret with a name of its own, so that the event can tell which one matched. */
 export interface NamedSecret {
@@ -50,6 +51,7 @@ export function keyring(option: string, input: SecretInput | undefined): Keyring
     if (typeof entry !== 'object' || entry === null) {
       return { id: `${option}#${index + 1}`, key: secretKey(option, entry), notAfter: Infinity };
     }
+    knownOptions(option, entry, ['id', 'value', 'notAfter']);
     const { id, value, notAfter } = entry as Partial<NamedSecret>;
     if (typeof id !== 'string' || id === '') {
       throw new TypeError(`${option}: a named secret needs an id`);
@@ -82,6 +84,15 @@ export function hmacSha256(key: KeyObject, ...parts: readonly (string | Uint8Arr
   const hmac = createHmac('sha256', key);
   for (const part of parts) hmac.update(part);
   return hmac.digest();
+}
+
+/**
+ * A name for the account that owns these secrets. It is made from the first one, so a new secret is
+ * best added behind the old.
+ */
+export function accountOf([first]: Keyring): string {
+  const mac = first === undefined ? undefined : hmacSha256(first.key, 'payproof/account/v1\n');
+  return mac?.toString('base64url').slice(0, 16) ?? '';
 }
 
 /**

@@ -5,8 +5,8 @@ import { type EventOf, isProvider, type Provider } from './provider.ts';
 /**
  * Authenticates a delivery and gives its event. Pure: no framework, no stream, no network.
  *
- * A provider with `confirm` is not asked here: its events keep `trust: 'token'` until
- * `provider.confirm(event)` has answered. `paymentWebhook` does both.
+ * A provider with `confirm` is not asked here: until `provider.confirm(event)` has answered, type and
+ * amount are only what the sender says. `paymentWebhook` does both.
  *
  * @param provider one provider, or several of which the one that recognises the delivery judges it
  * @throws WebhookError if it is refused; `code` says why

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import getRawBody from 'raw-body';
 import { WebhookError, type WebhookErrorCode } from '../core/errors.ts';
-import { isObject, type JsonObject } from '../core/json.ts';
+import { isObject, type JsonObject, withinDepth } from '../core/json.ts';
 
 /** A request as an adapter hands it over: the stream, and what earlier middleware left beside it. */
 export interface Arrival {
@@ -23,12 +23,14 @@ export interface Body {
   readonly source: 'stream' | 'bytes' | 'fields' | 'reserialized';
 }
 
-/** Caps of reading. */
-export interface BodyLimits {
+/** How a body is read. */
+export interface Reading {
   /** Bytes. */
   readonly limit: number;
   /** Milliseconds until the last byte. */
   readonly bodyTimeout: number;
+  /** The message of `body_consumed`: which line to move, in the framework's words. */
+  readonly consumedAdvice: string;
 }
 
 /**
@@ -41,23 +43,24 @@ export interface BodyLimits {
 export async function readBody(
   { req, rawBody, body }: Arrival,
   contentType: string | null,
-  limits: BodyLimits,
+  reading: Reading,
 ): Promise<Body> {
-  if (isUnread(req)) return { candidates: [await readStream(req, limits)], source: 'stream' };
+  if (isUnread(req)) return { candidates: [await readStream(req, reading)], source: 'stream' };
   const left = bytesOf(rawBody) ?? bytesOf(body) ?? bytesOf(unparsed(body));
-  if (left) return capped({ candidates: [left], source: 'bytes' }, limits);
+  if (left) return capped({ candidates: [left], source: 'bytes' }, reading);
   if (isObject(body) && contentType === 'application/x-www-form-urlencoded') {
-    return capped({ candidates: [formOf(body)], source: 'fields' }, limits);
+    return capped({ candidates: [formOf(body, reading)], source: 'fields' }, reading);
   }
-  if (isObject(body)) return capped({ candidates: jsonOf(body), source: 'reserialized' }, limits);
-  throw new WebhookError(req.destroyed && !req.complete ? 'body_aborted' : 'body_consumed');
+  if (isObject(body)) return capped({ candidates: jsonOf(body), source: 'reserialized' }, reading);
+  if (req.destroyed && !req.complete) throw new WebhookError('body_aborted');
+  throw new WebhookError('body_consumed', { message: reading.consumedAdvice });
 }
 
 function isUnread(req: IncomingMessage): boolean {
   return req.readable && !req.readableDidRead && req.readableEncoding === null;
 }
 
-function capped(body: Body, { limit }: BodyLimits): Body {
+function capped(body: Body, { limit }: Reading): Body {
   if (body.candidates.some((candidate) => candidate.length > limit)) {
     throw new WebhookError('body_too_large');
   }
@@ -71,7 +74,7 @@ const STREAM_ERRORS: Readonly<Record<string, WebhookErrorCode>> = {
 };
 
 /** `raw-body` has no deadline and does not notice a stream that closes without a word. */
-function readStream(req: IncomingMessage, { limit, bodyTimeout }: BodyLimits): Promise<Buffer> {
+function readStream(req: IncomingMessage, { limit, bodyTimeout }: Reading): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const refuse = (code: WebhookErrorCode): void => {
       clearTimeout(timer);
@@ -105,13 +108,15 @@ function unparsed(body: unknown): unknown {
  * HitPay signs fields, so a form's fields serve as well as its bytes. A field that occurred twice
  * was made a list by the parser; written out again, the core refuses it as it would have.
  */
-function formOf(body: JsonObject): Uint8Array {
+function formOf(body: JsonObject, { consumedAdvice }: Reading): Uint8Array {
   const form = new URLSearchParams();
   for (const [name, value] of Object.entries(body)) {
     for (const one of Array.isArray(value) ? [...value, value[0]] : [value]) {
       // A nested value stands for brackets in a name, which no provider sends.
       if (typeof one === 'object') throw new WebhookError('body_malformed');
-      if (typeof one !== 'string') throw new WebhookError('body_consumed');
+      if (typeof one !== 'string') {
+        throw new WebhookError('body_consumed', { message: consumedAdvice });
+      }
       form.append(name, one);
     }
   }
@@ -123,6 +128,7 @@ function formOf(body: JsonObject): Uint8Array {
  * non-ASCII characters, with both. Whichever the signature fits is the one that was sent.
  */
 function jsonOf(body: JsonObject): Uint8Array[] {
+  if (!withinDepth(body)) throw new WebhookError('body_malformed');
   const compact = JSON.stringify(body);
   const slashes = (text: string) => text.replaceAll('/', '\\/');
   const escaped = compact.replace(

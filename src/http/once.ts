@@ -1,10 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { channel } from 'node:diagnostics_channel';
 import type { ServerResponse } from 'node:http';
-import { WebhookError } from '../core/errors.ts';
-import type { PaymentEventType, ProviderEvent } from '../core/event.ts';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { isWebhookError, WebhookError } from '../core/errors.ts';
+import { eventId, type PaymentEventType, type ProviderEvent } from '../core/event.ts';
 import { boundedNumber, knownOptions } from '../core/options.ts';
-import type { DedupeOptions, DedupeStore, PaymentClaim } from '../dedupe.ts';
+import type { ClaimResult, DedupeOptions, DedupeStore, PaymentClaim } from '../dedupe.ts';
 
 const DEFAULT_LEASE = 60_000;
 /** Longer than any provider retries. */
@@ -12,6 +13,8 @@ const DEFAULT_REMEMBER = 30 * 24 * 60 * 60 * 1_000;
 const DEFAULT_TIMEOUT = 5_000;
 /** The longest delay that a timer takes. */
 const MAX_TIMER = 2 ** 31 - 1;
+/** How long after its failure a commit is tried again the first time, in milliseconds. */
+const FIRST_RETRY = 100;
 /** Parts of a lease after which it is renewed. */
 const RENEWALS = 3;
 
@@ -41,7 +44,14 @@ export interface Admission {
 }
 
 /** Admits each event once, and ties its claim to the answer. */
-export type Gate = (event: ProviderEvent, res: ServerResponse) => Promise<Admission>;
+export type Gate = (event: ProviderEvent, res: ServerResponse, scope: Scope) => Promise<Admission>;
+
+/** What a gate may ask to tell merchants apart. */
+export interface Scope {
+  readonly request: unknown;
+  /** Used where the options name no scope. */
+  readonly account: string;
+}
 
 /**
  * Builds the gate of a middleware.
@@ -52,7 +62,16 @@ export function onceGate(dedupe: DedupeStore | DedupeOptions | false): Gate {
   if (dedupe === false)
     return async (event) => ({ run: true, stale: false, claim: noClaim(event) });
   const options = readOptions(dedupe);
-  return (event, res) => admit(options, event, res);
+  return async (event, res, scope) => admit(options, event, res, prefixOf(options, scope));
+}
+
+/** What every key of the merchant begins with. */
+function prefixOf({ scope }: Options, { request, account }: Scope): string {
+  const name = typeof scope === 'function' ? scope(request as never) : (scope ?? account);
+  if (typeof name !== 'string' || (name === '' && typeof scope === 'function')) {
+    throw new TypeError('dedupe.scope: must give a text that names the merchant');
+  }
+  return name === '' ? '' : `${eventId(name)}/`;
 }
 
 interface Options {
@@ -61,11 +80,17 @@ interface Options {
   readonly remember: number;
   readonly timeout: number;
   readonly stale: DedupeOptions['stale'];
+  readonly scope: DedupeOptions['scope'];
 }
 
 function readOptions(dedupe: DedupeStore | DedupeOptions): Options {
   const options = dedupe !== null && 'store' in Object(dedupe) ? dedupe : { store: dedupe };
-  const { store, lease, remember, timeout, stale } = options as DedupeOptions;
+  const { store, stale, scope } = options as DedupeOptions;
+  const {
+    lease = DEFAULT_LEASE,
+    remember = DEFAULT_REMEMBER,
+    timeout = DEFAULT_TIMEOUT,
+  } = options as DedupeOptions;
   for (const verb of ['claim', 'commit', 'release'] as const) {
     if (typeof store?.[verb] !== 'function') {
       throw new TypeError('dedupe: must be a store, { store, ... } or false');
@@ -77,6 +102,7 @@ function readOptions(dedupe: DedupeStore | DedupeOptions): Options {
     'remember',
     'timeout',
     'stale',
+    'scope',
   ]);
   if (stale !== undefined && stale !== 'mark' && stale !== 'skip') {
     throw new TypeError('dedupe.stale: must be "mark" or "skip"');
@@ -84,12 +110,16 @@ function readOptions(dedupe: DedupeStore | DedupeOptions): Options {
   if (stale !== undefined && typeof store.advance !== 'function') {
     throw new TypeError('dedupe.stale: this store cannot keep the order of states');
   }
+  if (scope !== undefined && typeof scope !== 'function' && (typeof scope !== 'string' || !scope)) {
+    throw new TypeError('dedupe.scope: must be a text or a function of the request');
+  }
   return {
     store,
-    lease: boundedNumber('dedupe.lease', lease ?? DEFAULT_LEASE, 1, MAX_TIMER),
-    remember: boundedNumber('dedupe.remember', remember ?? DEFAULT_REMEMBER, 1, 2 ** 45),
-    timeout: boundedNumber('dedupe.timeout', timeout ?? DEFAULT_TIMEOUT, 1, MAX_TIMER),
+    lease: boundedNumber('dedupe.lease', lease, 1, MAX_TIMER),
+    remember: boundedNumber('dedupe.remember', remember, 1, 2 ** 45),
+    timeout: boundedNumber('dedupe.timeout', timeout, 1, MAX_TIMER),
     stale,
+    scope,
   };
 }
 
@@ -100,12 +130,14 @@ async function admit(
   options: Options,
   event: ProviderEvent,
   res: ServerResponse,
+  prefix: string,
 ): Promise<Admission> {
   const { store, lease, remember, timeout } = options;
-  const request = { key: event.id, owner: randomUUID(), lease, fingerprint: fingerprint(event) };
-  const { key, owner } = request;
+  const key = prefix + event.id;
+  const owner = randomUUID();
+  const request = { key, owner, lease, fingerprint: fingerprint(event) };
   const claim: PaymentClaim = { key, commitIn };
-  const result = await answered(timeout, () => store.claim(request));
+  const result = await firstClaim();
   switch (result?.status) {
     case 'claimed':
       break;
@@ -114,21 +146,16 @@ async function admit(
     case 'conflict':
       throw new WebhookError('delivery_conflict');
     case 'in_progress': {
+      if (!Number.isFinite(result.retryAfter)) throw new WebhookError('store_unavailable');
       const seconds = Math.max(1, Math.ceil(result.retryAfter / 1000));
       throw new WebhookError('delivery_in_progress', { headers: { 'Retry-After': `${seconds}` } });
     }
     default:
       throw new WebhookError('store_unavailable');
   }
-  // The client may have gone while the store was asked; then no answer will end, and nothing runs.
-  if (res.destroyed) {
-    settle(() => store.release(key, owner));
-    throw new WebhookError('body_aborted');
-  }
-
   const rank = options.stale === undefined ? 0 : (RANKS[event.type] ?? 0);
   const payment =
-    event.paymentId === null || rank === 0 ? null : `${event.provider}:${event.paymentId}`;
+    event.paymentId === null || rank === 0 ? null : prefix + paymentOf(event, event.paymentId);
   const raise = async (to: number): Promise<number> =>
     payment === null ? 0 : ((await store.advance?.(payment, to, remember)) ?? 0);
 
@@ -143,10 +170,17 @@ async function admit(
     settle(() => store.release(key, owner));
     throw error;
   }
+  // While the store was asked, the client may have gone or other middleware may have answered: then
+  // no answer of the handler's will end, and nothing runs.
+  if (res.destroyed || res.headersSent) {
+    settle(() => store.release(key, owner));
+    throw new WebhookError('body_aborted');
+  }
 
+  let committed = false;
   let renewed: Promise<unknown> = Promise.resolve();
   const renewal = setInterval(() => {
-    renewed = settle(() => store.claim(request));
+    renewed = Promise.all([renewed, settle(() => store.claim(request))]);
   }, lease / RENEWALS);
   renewal.unref();
   const onEnd = (): void => {
@@ -154,35 +188,82 @@ async function admit(
     res.off('finish', onEnd);
     res.off('close', onEnd);
     const succeeded = res.writableFinished && res.statusCode >= 200 && res.statusCode < 300;
-    settle(async () => {
-      // A renewal that is still under way would take the claim again after its release.
-      await renewed;
-      if (!succeeded) return store.release(key, owner);
-      // Before the commit: a crash between the two makes the next delivery raise it again.
-      await raise(rank);
-      return store.commit(key, owner, remember);
+    // A renewal that is still under way would take the claim again after its release.
+    renewed.then(async () => {
+      await (succeeded ? commit() : settle(() => store.release(key, owner)));
     });
   };
   res.once('finish', onEnd);
   res.once('close', onEnd);
   return { run: true, stale, claim };
 
-  async function commitIn(tx: unknown): Promise<void> {
+  /** Not async: with a store that answers at once it throws in place, inside the transaction. */
+  function commitIn(tx: unknown): Promise<void> {
     if (store.commitIn === undefined) {
-      throw new TypeError(
-        'commitIn: this store has no transactions; use payproof/postgres or payproof/sqlite',
-      );
+      const message =
+        'commitIn: this store has no transactions; use payproof/postgres or payproof/sqlite';
+      return Promise.reject(new TypeError(message));
     }
-    if (!(await store.commitIn(tx, key, owner, remember))) {
-      throw new WebhookError('delivery_in_progress');
+    const done = store.commitIn(tx, key, owner, remember);
+    return typeof done === 'boolean' ? Promise.resolve(took(done)) : done.then(took);
+  }
+
+  function took(done: boolean): void {
+    if (!done) throw new WebhookError('delivery_in_progress');
+    committed = true;
+    // The merchant's transaction holds the row: a renewal would wait for its end.
+    clearInterval(renewal);
+  }
+
+  /** Again and again while the lease holds: the answer is out, and the event must not run again. */
+  async function commit(): Promise<void> {
+    let waited = 0;
+    for (let wait = FIRST_RETRY; ; wait *= 2) {
+      const settled = await settle(async () => {
+        // Before the commit: a crash between the two makes the next delivery raise it again.
+        await raise(rank);
+        // Refused: the lease ran out and the next delivery has, or had, the event.
+        if (!(await store.commit(key, owner, remember)) && !committed) {
+          throw new WebhookError('delivery_in_progress');
+        }
+      });
+      waited += wait;
+      if (settled || waited > lease) return;
+      await sleep(wait, undefined, { ref: false });
     }
   }
 
-  /** Works on the claim after its answer. What fails leaves the lease to run out, and is published. */
-  function settle(verb: () => Promise<unknown>): Promise<unknown> {
-    return answered(timeout, verb).catch((error: unknown) => {
+  async function firstClaim(): Promise<ClaimResult> {
+    let claiming: Promise<ClaimResult> | undefined;
+    try {
+      return await answered(timeout, () => {
+        claiming = store.claim(request);
+        return claiming;
+      });
+    } catch (error) {
+      // A claim that is taken too late is nobody's: the sender was told to come again.
+      claiming?.then(
+        (late) => late?.status === 'claimed' && settle(() => store.release(key, owner)),
+        () => {},
+      );
+      throw error;
+    }
+  }
+
+  /**
+   * Works on the claim after its answer. What fails is published.
+   *
+   * @returns false if the store failed, and another try may do
+   */
+  async function settle(verb: () => Promise<unknown>): Promise<boolean> {
+    try {
+      await answered(timeout, verb);
+      return true;
+    } catch (error) {
       if (unsettled.hasSubscribers) unsettled.publish({ error, key });
-    });
+      const { cause } = error as WebhookError;
+      return isWebhookError(cause);
+    }
   }
 }
 
@@ -193,6 +274,11 @@ function noClaim(event: ProviderEvent): PaymentClaim {
       throw new TypeError('commitIn: this route has dedupe: false');
     },
   };
+}
+
+/** Where only a token for one order was shown, the payment's id is that order's claim. */
+function paymentOf({ provider, trust, reference }: ProviderEvent, paymentId: string): string {
+  return eventId(provider, trust === 'token' ? (reference ?? '') : '', paymentId);
 }
 
 /** By value, not by spelling: a form tells `599.00` where another webhook tells `599`. */

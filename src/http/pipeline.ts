@@ -1,6 +1,7 @@
 import { channel } from 'node:diagnostics_channel';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { type Delivery, delivery, essence } from '../core/delivery.ts';
+import type { Diagnosis, DiagnosisOptions } from '../core/diagnosis.ts';
 import { isWebhookError, WebhookError } from '../core/errors.ts';
 import type { ProviderEvent } from '../core/event.ts';
 import { boundedNumber, knownOptions } from '../core/options.ts';
@@ -9,7 +10,9 @@ import { providerList, select } from '../core/verify.ts';
 import type { DedupeOptions, DedupeStore, PaymentClaim } from '../dedupe.ts';
 import { memoryStore } from '../memory.ts';
 import { type Arrival, type Body, readBody } from './body.ts';
+import { diagnoser } from './diagnosing.ts';
 import { onceGate } from './once.ts';
+import { endProbe, probeOf } from './probe.ts';
 import { stopUpload } from './upload.ts';
 
 /** A refused delivery, as `onRejected` and the channel `payproof:rejected` get it. */
@@ -20,6 +23,12 @@ export interface Rejection {
   readonly provider: string | null;
   /** What can be said of the request without telling a secret or anyone's data. */
   readonly request: RequestFacts;
+  /**
+   * Finds out what is wrong and how to mend it, by bounded trials. It begins only when it is called,
+   * after the answer is out. For the merchant's log: never show it to the client. Not enumerable, so
+   * that a rejection can be logged as it is.
+   */
+  diagnose(options?: DiagnosisOptions): Promise<Diagnosis>;
 }
 
 /** The facts of a request that may stand in a log. */
@@ -106,12 +115,14 @@ export function pipeline<Request>(
   knownOptions('paymentWebhook', options, OPTIONS);
   const fixed = typeof source === 'function' ? null : providerList(source);
   const { limit = DEFAULT_LIMIT, bodyTimeout = DEFAULT_BODY_TIMEOUT } = options;
-  const limits = {
+  const reading = {
     limit: boundedNumber('limit', limit, 1, 2 ** 30),
     bodyTimeout: boundedNumber('bodyTimeout', bodyTimeout, 1, MAX_TIMEOUT),
+    consumedAdvice,
   };
   const { clock = () => new Date(), onAccepted, onRejected, dedupe = memoryStore() } = options;
   const admit = onceGate(dedupe);
+  const diagnose = diagnoser();
   for (const [name, hook] of Object.entries({ clock, onAccepted, onRejected })) {
     if (hook !== undefined && typeof hook !== 'function') {
       throw new TypeError(`${name}: must be a function`);
@@ -129,13 +140,17 @@ export function pipeline<Request>(
     const { req, res, url } = exchange;
     refuseByHead(req);
     const providers = await providersFor(exchange.request);
+    progress.providers = providers;
     const contentType = essence(req.headers['content-type']);
-    if (providers.length > 0 && !providers.some((one) => accepts(one, contentType))) {
+    const accepted = providers.length > 0 ? providers : [ANY_PROVIDER];
+    if (!accepted.some((one) => accepts(one, contentType))) {
       throw new WebhookError('content_type_unsupported');
     }
-    const body = await readBody(exchange, contentType, limits);
+    const body = await readBody(exchange, contentType, reading);
     progress.bodyLength = body.candidates[0]?.length ?? null;
+    progress.body = body;
     const receivedAt = clock();
+    progress.receivedAt = receivedAt;
     const deliveries = body.candidates.map((bytes) =>
       delivery({ headers: req.headers, body: bytes, url, receivedAt }),
     );
@@ -143,8 +158,13 @@ export function pipeline<Request>(
     progress.provider = judge.name;
     if (!accepts(judge, contentType)) throw new WebhookError('content_type_unsupported');
     const claimed = authenticate(judge, body, deliveries, consumedAdvice);
+    const probe = probeOf(req);
+    if (probe) return endProbe(probe, claimed, body, dedupe);
     const event = judge.confirm ? await judge.confirm(claimed) : claimed;
-    const { run, stale, claim } = await admit(event, res);
+    const { run, stale, claim } = await admit(event, res, {
+      request: exchange.request,
+      account: fixed === null ? (judge.account?.() ?? '') : '',
+    });
     return {
       run,
       claim,
@@ -154,7 +174,13 @@ export function pipeline<Request>(
   }
 
   return async (exchange) => {
-    const progress: Progress = { provider: null, bodyLength: null };
+    const progress: Progress = {
+      provider: null,
+      bodyLength: null,
+      providers: fixed ?? [],
+      body: null,
+      receivedAt: null,
+    };
     try {
       const outcome = await receive(exchange, progress);
       if (outcome.run) {
@@ -163,10 +189,8 @@ export function pipeline<Request>(
       }
       return outcome;
     } catch (error) {
-      const stopped = stopUpload(exchange.req, exchange.res);
+      stopUpload(exchange.req, exchange.res);
       if (isWebhookError(error)) {
-        // Koa drops the headers that were set before and keeps the error's.
-        if (stopped) Object.assign(error.headers, { Connection: 'close' });
         for (const [name, value] of Object.entries(error.headers)) {
           if (!exchange.res.headersSent) exchange.res.setHeader(name, value);
         }
@@ -174,7 +198,18 @@ export function pipeline<Request>(
           error,
           provider: progress.provider,
           request: facts(exchange, progress),
-        };
+        } as Rejection;
+        const { providers, body, receivedAt } = progress;
+        const { req, res, request, url } = exchange;
+        const remains = { req, res, request, url, providers, body, receivedAt, error };
+        Object.defineProperty(rejection, 'diagnose', {
+          value: (options: DiagnosisOptions = {}) => diagnose(remains, options),
+        });
+        const probe = probeOf(req);
+        if (probe) {
+          probe.refused(rejection);
+          throw error;
+        }
         // After the answer is under way: a slow hook must not hold it up.
         if (onRejected) setImmediate(contain, () => onRejected(rejection));
         if (rejected.hasSubscribers) rejected.publish(rejection);
@@ -187,6 +222,9 @@ export function pipeline<Request>(
 interface Progress {
   provider: string | null;
   bodyLength: number | null;
+  providers: readonly Provider[];
+  body: Body | null;
+  receivedAt: Date | null;
 }
 
 /** What can be refused before any secret is touched and any byte is read. */
@@ -196,9 +234,17 @@ function refuseByHead({ method, headers }: IncomingMessage): void {
   }
   const encoding = headers['content-encoding']?.trim().toLowerCase() ?? 'identity';
   if (encoding !== 'identity') throw new WebhookError('content_encoding_unsupported');
+  // A parser before payproof decodes by this unsigned parameter, and would read another body.
+  const charset = /;\s*charset\s*=\s*"?([^\s";]*)/i.exec(headers['content-type'] ?? '')?.[1];
+  if (charset !== undefined && !/^utf-?8$/i.test(charset)) {
+    throw new WebhookError('content_type_unsupported');
+  }
 }
 
-function accepts(provider: Provider, contentType: string | null): boolean {
+/** An unknown merchant's route takes what any provider sends, so that it answers like a known one. */
+const ANY_PROVIDER = { contentTypes: ['application/json', 'application/x-www-form-urlencoded'] };
+
+function accepts(provider: Pick<Provider, 'contentTypes'>, contentType: string | null): boolean {
   return contentType !== null && provider.contentTypes.includes(contentType);
 }
 

@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Http2ServerRequest } from 'node:http2';
 
 /** How long a client has to read the answer before its connection is cut, in milliseconds. */
 const LINGER = 1_000;
@@ -13,20 +14,24 @@ const LINGER = 1_000;
  * - Node closes the socket at once after a last answer; with unread data in it the kernel then
  *   resets the connection, and the client may lose the answer;
  * - a client that goes on sending would hold the connection.
- *
- * @returns whether it was needed; the answer then carries `Connection: close`
  */
-export function stopUpload(req: IncomingMessage, res: ServerResponse): boolean {
-  if (req.complete || !hasBody(req) || req.destroyed) return false;
+export function stopUpload(req: IncomingMessage, res: ServerResponse): void {
+  if (req.complete || req.destroyed) return;
+  if (req.httpVersionMajor > 1) {
+    // HTTP/2's flow control stops the sender by itself; only the stream must be closed.
+    res.once('finish', () => (req as unknown as Http2ServerRequest).stream.close());
+    return;
+  }
+  if (!hasBody(req)) return;
   // Marks the request as read (Node's `_dump` passes over it), then lets back-pressure stop the sender.
-  req.read(0);
+  // It takes what is buffered: with a full buffer `read(0)` would ask for nothing and mark nothing.
+  req.read();
   req.pause();
-  if (req.httpVersionMajor > 1) return false;
   // The public way to say that the message is at its end; the final handler (on-finished) asks it.
   req.complete = true;
   req.readable = false;
+  // Node then writes `Connection: close` itself, also where Koa drops the headers that were set.
   res.shouldKeepAlive = false;
-  if (!res.headersSent) res.setHeader('Connection', 'close');
   const { socket } = req;
   // What Node calls after the last answer: half-close, let the client read, then cut.
   socket.destroySoon = () => {
@@ -35,7 +40,6 @@ export function stopUpload(req: IncomingMessage, res: ServerResponse): boolean {
     timer.unref();
     socket.once('close', () => clearTimeout(timer));
   };
-  return true;
 }
 
 /** Whether the request's headers announce a body (RFC 9112, section 6). */

@@ -1,7 +1,11 @@
 import type { KeyObject } from 'node:crypto';
 import type { Delivery } from '../core/delivery.ts';
+import type { Suspicion } from '../core/diagnosis/causes.ts';
+import type { Clue, Evidence, Scene, SignedText } from '../core/diagnosis/clues.ts';
+import { percentDecoded } from '../core/diagnosis/secrets.ts';
+import { bodyTexts, fieldsOf } from '../core/diagnosis/texts.ts';
 import { WebhookError } from '../core/errors.ts';
-import { eventId, type PaymentEventType, type ProviderEvent } from '../core/event.ts';
+import { digest, eventId, type PaymentEventType, type ProviderEvent } from '../core/event.ts';
 import {
   decodeJson,
   isObject,
@@ -13,6 +17,7 @@ import { money } from '../core/money.ts';
 import { boundedNumber, headerName, knownOptions } from '../core/options.ts';
 import type { Provider } from '../core/provider.ts';
 import {
+  accountOf,
   hexSignature,
   hmacSha256,
   type Keyring,
@@ -94,7 +99,8 @@ export type DexchangeEvent = ProviderEvent<'dexchange', DexchangePayload>;
  *
  * @param base the public URL of the merchant's route; its own query is kept
  * @param externalTransactionId the order's id, exactly as given to DExchange
- * @param options `secret`: the same as in `dexchange({ token: { secret } })`; of several, the first signs
+ * @param options `secret`: the same as in `dexchange({ token: { secret } })`; of several, the first that is
+ *   still valid signs
  * @throws TypeError if an argument is missing or wrong
  */
 export function callbackUrl(
@@ -108,7 +114,8 @@ export function callbackUrl(
       'externalTransactionId: must be the text of an order id, at most 255 characters',
     );
   }
-  const [key] = keyring('secret', options.secret);
+  const keys = keyring('secret', options.secret);
+  const key = keys.find(({ notAfter }) => notAfter >= Date.now()) ?? keys[0];
   const url = new URL(base);
   url.searchParams.set(
     TOKEN_PARAMETER,
@@ -136,9 +143,9 @@ function isOrderId(id: unknown): id is string {
 export function dexchange(options: DexchangeOptions): Provider<DexchangeEvent> {
   knownOptions('dexchange', options, ['token', 'bearer', 'signature', 'confirm']);
   const proofs = [
-    options.signature && signatureProof(options.signature),
-    options.token && tokenProof(options.token),
-    options.bearer && bearerProof(options.bearer),
+    given(options.signature, signatureProof),
+    given(options.token, tokenProof),
+    given(options.bearer, bearerProof),
   ].filter((proof) => proof !== undefined);
   const [first] = proofs;
   if (first === undefined) {
@@ -149,6 +156,8 @@ export function dexchange(options: DexchangeOptions): Provider<DexchangeEvent> {
   return {
     name: 'dexchange',
     contentTypes: ['application/json'],
+    account: () => accountOf(first.keys),
+    evidence: (delivery, scene) => evidence(proofs, delivery, scene),
     recognizes: (delivery) => proofs.every((proof) => proof.isThere(delivery)),
     authenticate(delivery) {
       // Parsed once, and only when a proof or the event needs it: a signature is checked before.
@@ -157,16 +166,26 @@ export function dexchange(options: DexchangeOptions): Provider<DexchangeEvent> {
       const [keyId = ''] = proofs.map((proof) => proof.keyId(delivery, document));
       return normalise(first.scheme, first.trust, keyId, document());
     },
-    ...(options.confirm && { confirm: confirmation(options.confirm) }),
+    ...given(options.confirm, (confirm) => ({ confirm: confirmation(confirm) })),
   };
+}
+
+/** Only undefined is absent: null or 0 for a proof must not pass for "no proof wanted". */
+function given<T, R>(option: T | undefined, make: (option: T) => R): R | undefined {
+  return option === undefined ? undefined : make(option);
 }
 
 // ---- The proofs ----------------------------------------------------------------------------------
 
 interface Proof {
+  /** The option of the secrets. */
+  readonly option: string;
+  readonly keys: Keyring;
   readonly scheme: string;
   readonly trust: 'signed' | 'token';
   isThere(delivery: Delivery): boolean;
+  /** The proof as the diagnosis looks at it, wherever it may stand. */
+  clues(delivery: Delivery, scene: Scene): ClueOf[];
   /** @throws WebhookError if the proof does not hold */
   keyId(delivery: Delivery, document: () => JsonDocument): string;
 }
@@ -175,7 +194,10 @@ function tokenProof(options: NonNullable<DexchangeOptions['token']>): Proof {
   knownOptions('token', options, ['secret']);
   const keys = keyring('token.secret', options.secret);
   return {
+    option: 'token.secret',
+    keys,
     scheme: 'dexchange/token',
+    clues: (delivery, scene) => tokenClues(delivery, scene),
     trust: 'token',
     isThere: (delivery) => delivery.query(TOKEN_PARAMETER).length > 0,
     keyId(delivery, document) {
@@ -195,10 +217,14 @@ function tokenProof(options: NonNullable<DexchangeOptions['token']>): Proof {
 
 function bearerProof(options: NonNullable<DexchangeOptions['bearer']>): Proof {
   knownOptions('bearer', options, ['token', 'header']);
-  const header = headerName('bearer.header', options.header ?? 'authorization');
+  const { header: name = 'authorization' } = options;
+  const header = headerName('bearer.header', name);
   const keys = keyring('bearer.token', options.token);
   return {
+    option: 'bearer.token',
+    keys,
     scheme: 'dexchange/bearer',
+    clues: (delivery) => bearerClues(header, delivery),
     trust: 'token',
     isThere: (delivery) => delivery.header(header) !== undefined,
     keyId(delivery) {
@@ -218,7 +244,10 @@ function signatureProof(options: NonNullable<DexchangeOptions['signature']>): Pr
   const header = headerName('signature.header', options.header);
   const keys = keyring('signature.secret', options.secret);
   return {
+    option: 'signature.secret',
+    keys,
     scheme: 'dexchange/signature',
+    clues: (delivery) => signatureClues(header, delivery),
     trust: 'signed',
     isThere: (delivery) => delivery.header(header) !== undefined,
     keyId(delivery) {
@@ -252,13 +281,13 @@ function normalise(
   const type = statusType(status);
   const paymentId = textOrNull(value.id);
   const reference = textOrNull(value.externalTransactionId);
-  const completedAt = new Date(String(anyCase(value, 'COMPLETED_AT')));
+  const completedAt = new Date(textOrNull(anyCase(value, 'COMPLETED_AT')) ?? Number.NaN);
   return {
     provider: 'dexchange',
     scheme,
     trust,
     keyId,
-    id: identity(paymentId, reference, type, status),
+    id: identity(paymentId, reference, type, status, value as unknown as DexchangePayload),
     type,
     paymentId,
     reference,
@@ -271,14 +300,22 @@ function normalise(
   };
 }
 
-/** SUCCESS and COMPLETED tell the same fact; statuses that are not known here are told apart. */
+/**
+ * SUCCESS and COMPLETED tell the same fact; statuses that are not known here are told apart. The order
+ * is a part, since a token proves it and not the transaction: who holds the URL of one order must not
+ * be able to take the identity of another's payment.
+ */
 function identity(
   paymentId: string | null,
   reference: string | null,
   type: PaymentEventType,
   status: string,
+  payload: DexchangePayload,
 ): string {
-  return eventId('dexchange', paymentId ?? `order:${reference}`, type === 'other' ? status : type);
+  const state = type === 'other' ? status : type;
+  // What names neither an order nor a transaction is known by its content only.
+  const known = reference ?? paymentId ?? digest(payload);
+  return eventId('dexchange', known, paymentId ?? '', state);
 }
 
 /**
@@ -311,9 +348,14 @@ const TRANSACTION_ID = /^(TID|MID)[A-Za-z0-9]{1,64}$/;
 function confirmation(options: DexchangeConfirmOptions) {
   knownOptions('confirm', options, ['apiKey', 'transactionId', 'baseUrl', 'fetch', 'timeout']);
   const [key] = keyring('confirm.apiKey', options.apiKey);
-  const baseUrl = apiUrl(options.baseUrl ?? API);
-  const timeout = boundedNumber('confirm.timeout', options.timeout ?? API_TIMEOUT, 1, 60_000);
+  // Anything else could not stand in a header, and fetch's own error would quote it.
+  if (!/^[\x21-\x7e]+$/.test(options.apiKey ?? '')) {
+    throw new TypeError('confirm.apiKey: must be printable ASCII without spaces');
+  }
   const { transactionId: storedId, fetch = globalThis.fetch } = options;
+  const { baseUrl: base = API, timeout: ms = API_TIMEOUT } = options;
+  const baseUrl = apiUrl(base);
+  const timeout = boundedNumber('confirm.timeout', ms, 1, 60_000);
   for (const [name, value] of Object.entries({ transactionId: storedId, fetch })) {
     if (value !== undefined && typeof value !== 'function') {
       throw new TypeError(`confirm.${name}: must be a function`);
@@ -335,7 +377,10 @@ function confirmation(options: DexchangeConfirmOptions) {
       return { status: response.status, body: await readCapped(response) };
     });
     if (status === 404) throw new WebhookError('confirmation_mismatch');
-    if (status !== 200) throw new WebhookError('confirmation_unavailable');
+    if (status !== 200) {
+      const cause = new Error(`DExchange answered with status ${status}`);
+      throw new WebhookError('confirmation_unavailable', { cause });
+    }
     try {
       const { exact } = decodeJson(body);
       return isObject(exact.transaction) ? exact.transaction : exact;
@@ -364,7 +409,13 @@ function confirmation(options: DexchangeConfirmOptions) {
     return {
       ...event,
       trust: 'confirmed',
-      id: identity(paymentId, reference, type, status),
+      // DExchange knows the transaction and not the order: by it, one payment pays one order only.
+      id: eventId(
+        'dexchange',
+        'transaction',
+        paymentId.toUpperCase(),
+        type === 'other' ? status : type,
+      ),
       type,
       amount: money(anyCase(answer, 'AMOUNT'), CURRENCY),
     };
@@ -372,11 +423,7 @@ function confirmation(options: DexchangeConfirmOptions) {
 
   async function storedIdOf(reference: string | null): Promise<string | null> {
     if (reference === null) return null;
-    try {
-      return (await storedId?.(reference)) ?? null;
-    } catch (cause) {
-      throw new WebhookError('confirmation_unavailable', { cause });
-    }
+    return withTimeout(timeout, async () => (await storedId?.(reference)) ?? null);
   }
 }
 
@@ -397,7 +444,8 @@ function apiUrl(baseUrl: unknown): string {
 }
 
 /**
- * Runs a network step against the clock. The race is there for a `fetch` that ignores its signal.
+ * Runs a step against the clock. The race is there for a `fetch` that ignores its signal, and for the
+ * merchant's own look-up.
  *
  * @throws WebhookError `confirmation_unavailable` if it fails or takes too long
  */
@@ -428,4 +476,130 @@ async function readCapped(response: Response): Promise<Uint8Array> {
     chunks.push(chunk);
   }
   return Buffer.concat(chunks);
+}
+
+// ---- Evidence for the diagnosis ------------------------------------------------------------------
+
+/** A clue as its proof makes it; the secrets are added. */
+type ClueOf = Omit<Clue, 'option' | 'keys' | 'spare'>;
+
+function evidence(proofs: readonly Proof[], delivery: Delivery, scene: Scene): Evidence {
+  const clues = proofs.flatMap((proof) =>
+    proof.clues(delivery, scene).map((clue) => ({
+      ...clue,
+      option: proof.option,
+      keys: proof.keys,
+      spare: proofs.filter((one) => one !== proof),
+    })),
+  );
+  return { clues, plain: [...plainFindings(proofs, delivery, scene)] };
+}
+
+function* plainFindings(
+  proofs: readonly Proof[],
+  delivery: Delivery,
+  { code, query }: Scene,
+): Generator<Evidence['plain'][number]> {
+  const { id, externalTransactionId: order } = fieldsOf(delivery.body);
+  const absent = proofs.find((proof) => !proof.isThere(delivery));
+  if (code === 'token_missing' && absent && order !== undefined) {
+    const lost = absent.trust === 'token' && absent.option === 'token.secret' && query === null;
+    if (lost) yield { cause: 'query_missing', confidence: 'likely' };
+    const evidence = [`The option is ${absent.option}.`];
+    yield { cause: 'token_missing', evidence, confidence: 'likely' };
+  }
+  if (code === 'token_mismatch' && !isOrderId(order)) {
+    yield { cause: 'order_id_missing', confidence: 'likely' };
+  }
+  if (code === 'token_mismatch' && delivery.query(TOKEN_PARAMETER).length > 1) {
+    yield { cause: 'token_repeated', confidence: 'likely' };
+  }
+  if (code === 'confirmation_mismatch' && !TRANSACTION_ID.test(`${id}`)) {
+    yield { cause: 'transaction_id', confidence: 'likely' };
+  }
+  if (code === 'field_ambiguous') {
+    const evidence = ['A field is there in two spellings that disagree.'];
+    yield { cause: 'field_ambiguous', evidence, confidence: 'likely' };
+  }
+}
+
+function tokenClues(delivery: Delivery, { query, orders }: Scene): ClueOf[] {
+  const clue = (proof: string | undefined, assumption: Suspicion | null): ClueOf => ({
+    place: `the query parameter ${TOKEN_PARAMETER}`,
+    proof,
+    kind: 'base64url',
+    assumption,
+    texts: () => tokenTexts(fieldsOf(delivery.body), orders),
+  });
+  const tokens = delivery.query(TOKEN_PARAMETER);
+  if (tokens.length === 1) return [clue(tokens[0], null)];
+  if (tokens.length > 1) {
+    return tokens.slice(0, 4).map((token) => clue(token, { cause: 'token_repeated' }));
+  }
+  const whole = (query ?? []).map(([name, value]) => `${name}=${value}`).join('&');
+  // `amp;payproof` from an HTML-escaped link, `?payproof` behind another question mark, and the like.
+  const damaged = /payproof(?:=|%3d)([\w-]{16,64})/i.exec(whole)?.[1];
+  const evidence = ['Its name was damaged.'];
+  return damaged === undefined ? [] : [clue(damaged, { cause: 'token_damaged', evidence })];
+}
+
+/** The order of the body, the same order written otherwise, the merchant's other orders. */
+function* tokenTexts(fields: JsonObject, others: readonly string[]): Generator<SignedText> {
+  const text = (order: string, suspicion: Suspicion | null): SignedText => ({
+    parts: [TOKEN_LABEL, order],
+    suspicion,
+  });
+  const { externalTransactionId, id } = fields;
+  const order =
+    typeof externalTransactionId === 'number' ? `${externalTransactionId}` : externalTransactionId;
+  if (isOrderId(externalTransactionId)) yield text(externalTransactionId, null);
+  if (typeof order === 'string') {
+    const spellings = [
+      order,
+      order.trim(),
+      order.toLowerCase(),
+      order.toUpperCase(),
+      percentDecoded(order),
+      percentDecoded(order.replaceAll('+', ' ')),
+      encodeURIComponent(order.replace(/\p{Surrogate}/gu, '')),
+      order.replace(/^0+/, ''),
+      order.replace(/^#/, ''),
+      `#${order}`,
+      `${order} `,
+      ` ${order}`,
+      `${order}\n`,
+    ];
+    for (const one of new Set(spellings)) yield text(one, { cause: 'order_id_changed' });
+  }
+  const ofTransaction = ['It was made for the id of the transaction.'];
+  if (isOrderId(id)) yield text(id, { cause: 'order_id_changed', evidence: ofTransaction });
+  for (const one of others) yield text(one, { cause: 'token_other_order' });
+}
+
+function bearerClues(header: string, delivery: Delivery): ClueOf[] {
+  const value = delivery.header(header);
+  const isPlain = header !== 'authorization';
+  const token = isPlain ? value : /^Bearer +(\S+)$/i.exec(value ?? '')?.[1];
+  const evidence = ['The word Bearer is missing, or there is more than one token.'];
+  return [
+    {
+      place: `the header ${header}`,
+      proof: token ?? value,
+      kind: 'bearer',
+      assumption: isPlain || token !== undefined ? null : { cause: 'bearer_format', evidence },
+      texts: () => [{ parts: [], suspicion: null }],
+    },
+  ];
+}
+
+function signatureClues(header: string, delivery: Delivery): ClueOf[] {
+  return [
+    {
+      place: `the header ${header}`,
+      proof: delivery.header(header),
+      kind: 'hex',
+      assumption: null,
+      texts: () => bodyTexts(delivery.body),
+    },
+  ];
 }

@@ -1,4 +1,8 @@
 import type { Delivery } from '../core/delivery.ts';
+import type { DiagnosisCause, Suspicion } from '../core/diagnosis/causes.ts';
+import type { Clue, Evidence, Scene, SignedText } from '../core/diagnosis/clues.ts';
+import { percentDecoded, unescapeHtml } from '../core/diagnosis/secrets.ts';
+import { bodyTexts } from '../core/diagnosis/texts.ts';
 import { WebhookError } from '../core/errors.ts';
 import { digest, eventId, type PaymentEventType, type ProviderEvent } from '../core/event.ts';
 import { decodeForm } from '../core/form.ts';
@@ -12,7 +16,14 @@ import {
 import { compareDecimals, decimal, money } from '../core/money.ts';
 import { knownOptions } from '../core/options.ts';
 import type { Provider } from '../core/provider.ts';
-import { hexSignature, keyring, type SecretInput, signingKey } from '../core/secrets.ts';
+import {
+  accountOf,
+  hexSignature,
+  type Keyring,
+  keyring,
+  type SecretInput,
+  signingKey,
+} from '../core/secrets.ts';
 
 // HitPay, Singapore. Facts: HitPay's documentation ("webhook v1" and "Event webhook"), its published
 // samples, and bodies seen in integrators' code.
@@ -118,7 +129,9 @@ export function hitpay(options: HitPayOptions): Provider<HitPayEvent> {
 
   return {
     name: 'hitpay',
+    evidence: (delivery, scene) => evidence({ formKeys, eventKeys, extraFields }, delivery, scene),
     contentTypes: formKeys ? [FORM, JSON_TYPE] : [JSON_TYPE],
+    account: () => accountOf(formKeys ?? eventKeys),
     recognizes: (delivery) =>
       delivery.contentType === FORM || delivery.header(SIGNATURE_HEADER) !== undefined,
     // No text is signed by both schemes: a form's begins with a field's name, a JSON body with `{`.
@@ -259,15 +272,17 @@ function isProper(
 
 /**
  * Whether a known or declared name occurs anywhere in the signed text but as its own field's name;
- * the reference's value, which the merchant and sometimes the buyer chose, does not count.
+ * the reference's value, which the merchant and sometimes the buyer chose, does not count, nor does
+ * the status', which is closed.
  */
 function namesOutOfPlace(fields: readonly Field[], names: readonly string[]): boolean {
   const places = new Map<string, number>();
   let text = '';
   for (const [name, value] of fields) {
     places.set(name, text.length);
-    // A character that no field holds stands for the reference's value, so nothing reaches across.
-    text += name + (REFERENCES.has(name) ? '\u0000' : value);
+    // A character that no field holds stands for the reference's value, so nothing reaches across;
+    // and for the status', which is one of a closed list and may contain a declared name.
+    text += name + (REFERENCES.has(name) || name === 'status' ? '\u0000' : value);
   }
   return names.some((name) => {
     for (let at = text.indexOf(name); at >= 0; at = text.indexOf(name, at + 1)) {
@@ -305,16 +320,20 @@ function declaredFields(names: readonly string[] = []): readonly string[] {
 function normaliseForm(keyId: string, fields: ReadonlyMap<string, string>): HitPayEvent {
   const payload = Object.fromEntries(fields) as unknown as HitPayFormPayload;
   const paymentId = payload.payment_id;
-  const type = STATUS_TYPES[payload.status] ?? 'other';
+  const type = statusType(payload.status);
+  const reference = textOrNull(payload.reference_number ?? payload.reference);
   return {
     provider: 'hitpay',
     scheme: 'hitpay/form',
     trust: 'signed',
     keyId,
-    id: eventId('hitpay', paymentId, type === 'other' ? payload.status : type),
+    id:
+      type === 'other'
+        ? eventId('hitpay', paymentId, payload.status)
+        : paymentEventId(paymentId, type, reference),
     type,
     paymentId,
-    reference: textOrNull(payload.reference_number ?? payload.reference),
+    reference,
     amount: money(payload.amount, payload.currency),
     fee: null,
     net: null,
@@ -372,16 +391,16 @@ function charge({ value, exact }: JsonDocument): Facts {
   const type = chargeType(value.status, amount?.value ?? null, refunded);
   const paymentId = textOrNull(value.id);
   const request = isObject(value.payment_request) ? value.payment_request : {};
+  const reference = textOrNull(request.reference_number);
+  const part = type === 'payment.partially_refunded' && refunded !== null ? [refunded] : [];
   return {
-    id: paymentEventId(
-      paymentId,
-      type,
-      value,
-      type === 'payment.partially_refunded' ? refunded : null,
-    ),
+    id:
+      paymentId === null || type === 'other'
+        ? eventId('hitpay', 'other', digest(value))
+        : paymentEventId(paymentId, type, reference, ...part),
     type,
     paymentId,
-    reference: textOrNull(request.reference_number),
+    reference,
     amount,
     customer: customer(isObject(value.customer) ? value.customer : value),
     occurredAt: null,
@@ -402,13 +421,18 @@ function chargeType(
   return compareDecimals(refunded, amount) < 0 ? 'payment.partially_refunded' : 'payment.refunded';
 }
 
-/** `payments` or, where nothing was paid, the reference together with a payment request's status. */
+/**
+ * A reference of its own, one of HitPay's statuses, and the payments: other kinds (a transfer, say)
+ * have the first two. Where nothing was paid there may be no list.
+ */
 function isPaymentRequest(value: JsonObject): boolean {
+  const type = statusType(value.status);
   return (
     typeof value.id === 'string' &&
     'reference_number' in value &&
-    typeof value.status === 'string' &&
-    Object.hasOwn(STATUS_TYPES, value.status)
+    (Array.isArray(value.payments)
+      ? Object.hasOwn(STATUS_TYPES, String(value.status))
+      : ['payment.pending', 'payment.failed', 'payment.expired', 'payment.canceled'].includes(type))
   );
 }
 
@@ -419,14 +443,15 @@ function paymentRequest({ value, exact }: JsonDocument): Facts {
   const payment =
     payments.findLast((one) => statusType(one.status) === type) ?? payments.at(-1) ?? {};
   const paymentId = textOrNull(payment.id);
+  const reference = textOrNull(value.reference_number);
   return {
     id:
-      paymentId === null
-        ? eventId('hitpay', 'payment_request', String(value.id), type)
-        : paymentEventId(paymentId, type, value, null),
+      paymentId === null || type === 'other'
+        ? eventId('hitpay', 'payment_request', String(value.id), type, String(value.status))
+        : paymentEventId(paymentId, type, reference),
     type,
     paymentId,
-    reference: textOrNull(value.reference_number),
+    reference,
     amount: money(exact.amount, value.currency),
     customer: customer(value),
   };
@@ -455,15 +480,24 @@ function statusType(status: unknown): PaymentEventType {
     : 'other';
 }
 
-/** The same for every webhook that tells of the same fact: form, payment request and charge. */
+/**
+ * The same for every webhook that tells of the same fact: form, payment request and charge. One that
+ * does not name the order stands apart: it can have no effect on the order, and must not pass for the
+ * one that can.
+ */
 function paymentEventId(
-  paymentId: string | null,
+  paymentId: string,
   type: PaymentEventType,
-  value: JsonObject,
-  refunded: string | null,
+  reference: string | null,
+  ...more: readonly string[]
 ): string {
-  if (paymentId === null || type === 'other') return eventId('hitpay', 'other', digest(value));
-  return eventId('hitpay', paymentId, type, ...(refunded === null ? [] : [refunded]));
+  return eventId(
+    'hitpay',
+    paymentId,
+    type,
+    ...more,
+    ...(reference === null ? ['no reference'] : []),
+  );
 }
 
 function customer(fields: JsonObject): ProviderEvent['customer'] {
@@ -472,4 +506,382 @@ function customer(fields: JsonObject): ProviderEvent['customer'] {
     phone: textOrNull(fields.phone) ?? textOrNull(fields.phone_number),
     email: textOrNull(fields.email),
   };
+}
+
+// ---- Evidence for the diagnosis ------------------------------------------------------------------
+
+interface Configured {
+  readonly formKeys: Keyring | undefined;
+  readonly eventKeys: Keyring;
+  readonly extraFields: readonly string[];
+}
+
+function evidence(configured: Configured, delivery: Delivery, { code, query }: Scene): Evidence {
+  const { formKeys = [], eventKeys } = configured;
+  const ownEventKeys = eventKeys.filter((key) => !formKeys.includes(key));
+  const header = delivery.header(SIGNATURE_HEADER);
+  const isForm =
+    delivery.contentType === FORM || (delivery.contentType === null && header === undefined);
+  const plain: Evidence['plain'][number][] = [];
+  const text = Buffer.from(delivery.body).toString();
+  const sent = looseFields(text.replace(/^\ufeff/, '').trim(), formPart);
+  const hmac = sent.find(([name]) => name === 'hmac')?.[1];
+  const form: Clue = {
+    option: 'salt',
+    keys: formKeys,
+    place: 'the field hmac',
+    proof: hmac,
+    kind: 'hex',
+    spare: [{ option: 'eventSalt', keys: ownEventKeys }],
+    assumption: isForm ? null : { cause: 'content_type', evidence: ['The body is a form.'] },
+    texts: () => distinct(formTexts(text, query ?? [], configured.extraFields)),
+  };
+  const event: Clue = {
+    option: ownEventKeys.length > 0 ? 'eventSalt' : 'salt',
+    keys: eventKeys,
+    place: `the header ${SIGNATURE_HEADER}`,
+    proof: header,
+    kind: 'hex',
+    spare: [],
+    assumption: isForm ? { cause: 'content_type', evidence: ['The body is JSON.'] } : null,
+    texts: () => bodyTexts(delivery.body),
+  };
+  const isMismatch = code === 'signature_mismatch' || code === 'content_type_unsupported';
+  if (isForm && formKeys.length === 0 && isMismatch) {
+    const seen = ['The delivery is a form, which is signed with the salt of the API key.'];
+    plain.push({ cause: 'other_scheme', evidence: seen, confidence: 'likely' });
+  }
+  if (!isForm && ownEventKeys.length === 0 && header !== undefined && isMismatch) {
+    plain.push({ cause: 'event_salt_missing', confidence: 'likely' });
+  }
+  if (code === 'field_ambiguous') plain.push(ambiguity(sent, configured.extraFields));
+  if (!isForm && hmac === undefined) return { clues: [event], plain };
+  return { clues: hmac === undefined ? [event, form] : [form, event], plain };
+}
+
+function ambiguity(sent: readonly Field[], extraFields: readonly string[]) {
+  const repeated = sent.filter(([name], index) => sent.findIndex(([one]) => one === name) < index);
+  const strange = sent.filter(([name]) => name !== 'hmac' && !isKnown(name, extraFields)).length;
+  return repeated.length > 0
+    ? ({
+        cause: 'field_repeated',
+        evidence: repeated.map(([name]) => fieldEvidence(name, extraFields)),
+        confidence: 'likely',
+      } as const)
+    : ({
+        cause: 'field_ambiguous',
+        evidence: [`${strange} fields are there that payproof does not know.`],
+        confidence: 'likely',
+      } as const);
+}
+
+function isKnown(name: string, extraFields: readonly string[]): boolean {
+  return KNOWN_NAMES.has(name) || extraFields.includes(name);
+}
+
+/** Only names that are known can be said. */
+function fieldEvidence(name: string, extraFields: readonly string[]): string {
+  return isKnown(name, extraFields)
+    ? `It is the field ${name}.`
+    : 'It is a field that payproof does not know.';
+}
+
+/** The fields of a form as a lenient reader has them, repeated ones too. */
+function looseFields(text: string, decode: (part: string) => string): Field[] {
+  return text.split('&', 65).map((pair) => {
+    const [name = '', ...value] = pair.split('=');
+    return [decode(name), decode(value.join('='))];
+  });
+}
+
+function formPart(part: string): string {
+  return percentDecoded(part.replaceAll('+', ' '));
+}
+
+/** Percent escapes as Latin-1. */
+function latin1Part(part: string): string {
+  return part
+    .replaceAll('+', ' ')
+    .replace(/%([0-9a-f]{2})/gi, (_, digits: string) =>
+      String.fromCharCode(Number.parseInt(digits, 16)),
+    );
+}
+
+const CURRENCIES = ['SGD', 'MYR', 'PHP', 'THB', 'VND', 'IDR', 'USD', 'EUR', 'HKD', 'AUD', 'JPY'];
+
+/** What may have been signed in place of the fields, sorted by name, each name before its value. */
+function* formTexts(
+  body: string,
+  query: readonly (readonly [string, string])[],
+  extraFields: readonly string[],
+): Generator<SignedText> {
+  const text = body.replace(/^\ufeff/, '').trim();
+  const notHmac = ([name]: Field) => name !== 'hmac';
+  const fields = looseFields(text, formPart).filter(notHmac);
+  const sorted = byName(fields);
+  const damage: DiagnosisCause = body.startsWith('\ufeff') ? 'bom' : 'trailing_newline';
+  yield altered(sorted, text === body ? null : { cause: damage });
+
+  const firsts = byName([...new Map(fields.toReversed())]);
+  yield altered(firsts, because('field_repeated', 'The first of each was signed.'));
+  yield altered(byName([...new Map(fields)]), because('field_repeated', 'The last was signed.'));
+
+  const withHmac: Field[] = [...fields, ['hmac', '']];
+  yield altered(byName(withHmac), { cause: 'hmac_left_in' });
+  yield altered(withHmac, { cause: 'hmac_left_in' });
+
+  yield altered(
+    sorted.filter(([, value]) => value !== ''),
+    because('empty_fields_dropped', 'They are not in the signed text.'),
+  );
+  const names = new Set(fields.map(([name]) => name));
+  const shape = names.has('recurring_billing_id') ? BILLING_FIELDS : REQUEST_FIELDS;
+  const missing = [...shape, ...extraFields].filter((name) => !names.has(name));
+  const dropped = missing.map((name): Field => [name, '']);
+  for (const list of [...dropped.map((one) => [one]), dropped]) {
+    const which = list.map(([name]) => name).join(', ');
+    const suspicion = because('empty_fields_dropped', `They did not arrive: ${which}.`);
+    yield altered(byName([...fields, ...list]), suspicion);
+  }
+
+  yield altered(
+    sorted.map(([, value]) => ['', value]),
+    { cause: 'values_without_keys' },
+  );
+  yield altered(
+    fields.map(([, value]) => ['', value]),
+    because('values_without_keys', 'They are in the order in which they were sent.'),
+  );
+  yield altered(
+    fields.map(([, value]): Field => ['', value]).sort(([, a], [, b]) => (a < b ? -1 : 1)),
+    because('values_without_keys', 'They are sorted themselves.'),
+  );
+  yield altered(fields, because('keys_unsorted', 'They are in the order in which they were sent.'));
+
+  if (query.length > 0) {
+    const all = [...new Map([...query, ...fields])];
+    const suspicion = because('query_mixed_in', `The URL has ${query.length} parameters.`);
+    yield altered(byName(all), suspicion);
+    yield altered([...query, ...fields], suspicion);
+    for (const one of query) yield altered(byName([one, ...fields]), suspicion);
+  }
+
+  for (const list of orders(fields, shape)) yield altered(list, { cause: 'keys_unsorted' });
+
+  for (const [index, [name]] of sorted.entries()) {
+    const suspicion = because('field_not_signed', fieldEvidence(name, extraFields));
+    yield altered(sorted.toSpliced(index, 1), suspicion);
+  }
+  yield altered(
+    sorted.filter(([name]) => isKnown(name, extraFields)),
+    because('field_not_signed', 'They are fields that payproof does not know.'),
+  );
+  yield* decodedOtherwise(text, sorted);
+  yield* joinedOtherwise(text, fields, sorted);
+  for (const [name, value] of otherValues(sorted)) {
+    const list = sorted.map((one): Field => (one[0] === name ? [name, value] : one));
+    yield altered(list, because('value_changed', fieldEvidence(name, extraFields)));
+  }
+  yield altered(
+    sorted.map(([name, value]) => [name, unescapeHtml(value)]),
+    because('value_changed', 'HTML escapes were added.'),
+  );
+  yield* someSpaces(sorted);
+  for (const name of missing) {
+    const values =
+      name === 'status'
+        ? Object.keys(STATUS_TYPES)
+        : name === 'currency'
+          ? CURRENCIES.flatMap((one) => [one, one.toLowerCase()])
+          : [];
+    for (const value of values) {
+      const suspicion = because('field_missing', fieldEvidence(name, extraFields));
+      yield altered(byName([...fields, [name, value]]), suspicion);
+    }
+  }
+}
+
+/** Many changes make no difference to a form. */
+function* distinct(texts: Iterable<SignedText>): Generator<SignedText> {
+  const seen = new Set<unknown>();
+  for (const one of texts) {
+    const [text] = one.parts;
+    if (!seen.has(text)) yield one;
+    seen.add(text);
+  }
+}
+
+function altered(fields: readonly Field[], suspicion: Suspicion | null): SignedText {
+  return { parts: [signedText(fields)], suspicion };
+}
+
+function because(cause: DiagnosisCause, evidence: string): Suspicion {
+  return { cause, evidence: [evidence] };
+}
+
+/** As `sortByName`, of fields that can repeat. */
+function byName(fields: readonly Field[]): Field[] {
+  return fields.toSorted(([a], [b]) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
+}
+
+/** Orders in which signers put the fields. */
+function orders(fields: readonly Field[], shape: readonly string[]): Field[][] {
+  const place = ([name]: Field) => shape.indexOf(name);
+  return [
+    byName(fields).reverse(),
+    fields.toReversed(),
+    fields.toSorted(([a], [b]) => a.localeCompare(b)),
+    DOCUMENTED.flatMap((name) => fields.filter((one) => one[0] === name)),
+    fields.toSorted((a, b) => place(a) - place(b)),
+    fields.toSorted(([, a], [, b]) => (a < b ? -1 : 1)),
+    fields.toSorted(([a], [b]) => a.length - b.length),
+  ];
+}
+
+/** The order in which HitPay's documentation lists them. */
+const DOCUMENTED = [
+  'payment_id',
+  'payment_request_id',
+  'recurring_billing_id',
+  'phone',
+  'amount',
+  'currency',
+  'status',
+  'reference_number',
+  'reference',
+];
+
+function* decodedOtherwise(text: string, sorted: readonly Field[]): Generator<SignedText> {
+  const read = (decode: (part: string) => string) =>
+    byName(looseFields(text, decode).filter(([name]) => name !== 'hmac'));
+  const values = (change: (value: string) => string) =>
+    sorted.map(([name, value]): Field => [name, change(value)]);
+  yield altered(read(percentDecoded), because('form_plus', 'Plus signs were signed as such.'));
+  yield altered(
+    values((value) => value.replaceAll(' ', '+')),
+    because('form_plus', 'Plus signs became spaces.'),
+  );
+  yield altered(
+    values((value) => value.replace(/^ /, '+')),
+    because('form_plus', 'Plus signs became spaces.'),
+  );
+  yield altered(
+    values((value) => value.replaceAll('+', ' ')),
+    because('form_plus', 'Spaces became plus signs.'),
+  );
+  yield altered(
+    read((part) => formPart(formPart(part))),
+    because('form_decoding', 'They were encoded twice.'),
+  );
+  yield altered(
+    read((part) => percentDecoded(formPart(part))),
+    because('form_decoding', 'They were encoded twice.'),
+  );
+  const undecoded = because('form_decoding', 'They were signed before they were decoded.');
+  yield altered(
+    read((part) => part),
+    undecoded,
+  );
+  yield altered(values(encodeURIComponent), undecoded);
+  yield altered(
+    values((value) => encodeURIComponent(value).replaceAll('%20', '+')),
+    undecoded,
+  );
+  const confused = because('charset', 'Latin-1 and UTF-8 were confused.');
+  const latin1 = read(latin1Part);
+  yield altered(latin1, confused);
+  yield { parts: [Buffer.from(signedText(latin1), 'latin1')], suspicion: confused };
+  yield { parts: [Buffer.from(signedText(sorted), 'latin1')], suspicion: confused };
+}
+
+/** Spaces so many as can be tried in every combination. */
+const MAX_SPACES = 8;
+
+/** Each combination of spaces that were plus signs. */
+function* someSpaces(sorted: readonly Field[]): Generator<SignedText> {
+  const pieces = signedText(sorted).split(' ');
+  if (pieces.length > MAX_SPACES + 1) return;
+  for (let which = 1; which < 2 ** (pieces.length - 1); which++) {
+    const text = pieces.reduce(
+      (all, piece, at) => all + (which & (1 << (at - 1)) ? '+' : ' ') + piece,
+    );
+    const suspicion = because('form_plus', 'Some plus signs became spaces.');
+    yield { parts: [text], suspicion, late: true };
+  }
+}
+
+function* joinedOtherwise(
+  text: string,
+  fields: readonly Field[],
+  sorted: readonly Field[],
+): Generator<SignedText> {
+  const joined = (text: string, how: string): SignedText => ({
+    parts: [text],
+    suspicion: because('fields_separated', how),
+  });
+  for (const list of [sorted, fields]) {
+    for (const [equals, and] of SEPARATORS) {
+      const result = list.map(([name, value]) => name + equals + value).join(and);
+      yield joined(result, 'There is something between names and values.');
+    }
+    const form = new URLSearchParams(
+      list.map(([name, value]): [string, string] => [name, value]),
+    ).toString();
+    yield joined(form, 'They are a form.');
+    yield joined(form.replaceAll('+', '%20'), 'They are a form.');
+    for (const separator of ['|', ',', ':', ';', '&', '.', ' ', '\n', '-']) {
+      const result = list.map(([, value]) => value).join(separator);
+      yield joined(result, 'Only values, with something between them.');
+    }
+    yield joined(JSON.stringify(Object.fromEntries(list)), 'They are JSON.');
+  }
+  yield joined(text, 'It is the whole body.');
+  const rest = text.split('&').filter((pair) => !pair.startsWith('hmac='));
+  yield joined(rest.join('&'), 'It is the body without hmac.');
+}
+
+const SEPARATORS = [
+  ['=', '&'],
+  ['=', ''],
+  ['', '&'],
+  [':', ''],
+  [':', ','],
+  ['=', ','],
+  ['=', '|'],
+  ['=', ';'],
+  ['=', '\n'],
+  ['', '|'],
+  [' ', ' '],
+] as const;
+
+/** What converters make of the known values. */
+function* otherValues(sorted: readonly Field[]): Generator<Field> {
+  for (const [name, value] of sorted) {
+    if (!KNOWN_NAMES.has(name)) continue;
+    yield [name, value.toLowerCase()];
+    yield [name, value.toUpperCase()];
+    yield [name, `${value} `];
+    yield [name, ` ${value}`];
+    if (name === 'amount') yield* amounts(value).map((one): Field => [name, one]);
+    if (name === 'phone') {
+      yield [name, `+${value.trim()}`];
+      yield [name, value.replace(/[^0-9]/g, '')];
+      yield [name, value.replace(/[ ()./-]/g, '')];
+    }
+    if (value === '') for (const empty of ['null', 'undefined', 'None', '0']) yield [name, empty];
+  }
+}
+
+function amounts(value: string): string[] {
+  if (value.length > 40) return [];
+  const [whole = '', fraction = ''] = value.replaceAll(',', '').split('.');
+  const grouped = whole.replace(/\B(?=(?:\d{3}){1,5}$)/g, ',');
+  return [whole, grouped].flatMap((one) => [
+    one,
+    `${one}.${fraction}`,
+    `${one}.${fraction.padEnd(2, '0')}`,
+    `${one}.${fraction.padEnd(1, '0')}`,
+    `${one}.${fraction.replace(/0+$/, '')}`,
+    `${one}${fraction.padEnd(2, '0')}`,
+  ]);
 }

@@ -1,0 +1,103 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+// Who touched a request, by the call stack at the moment of the touch. For the wiring check only.
+
+/** Packages that only pass on what another one asked for. */
+const CARRIERS = new Set([
+  'payproof',
+  'raw-body',
+  'co-body',
+  'inflation',
+  'express',
+  'router',
+  'express4',
+  'koa',
+  'koa2',
+  'koa-compose',
+  'koa-router',
+  '@koa/router',
+  'finalhandler',
+  'delegates',
+  'http-errors',
+  'send',
+  'on-finished',
+  'on-headers',
+]);
+const DEPTH = 50;
+
+/** Watches who reads a request's body first. */
+export function watchReader(req: IncomingMessage): () => string | null {
+  let reader: string | null | undefined;
+  const note = (): void => {
+    reader ??= caller();
+  };
+  for (const name of ['read', 'pipe', 'resume'] as const) {
+    const original = req[name] as (...args: never[]) => unknown;
+    Object.assign(req, {
+      [name](this: IncomingMessage, ...args: never[]) {
+        note();
+        return original.apply(this, args);
+      },
+    });
+  }
+  for (const name of ['on', 'addListener', 'once'] as const) {
+    const original = req[name] as (...args: never[]) => unknown;
+    Object.assign(req, {
+      [name](this: IncomingMessage, ...args: never[]) {
+        if (['data', 'readable'].includes(args[0] as unknown as string)) note();
+        return original.apply(this, args);
+      },
+    });
+  }
+  return () => reader ?? null;
+}
+
+/** Watches who decides on the status of an answer. */
+export function watchAnswer(res: ServerResponse): () => string | null {
+  let answerer: string | null = null;
+  let status = res.statusCode;
+  Object.defineProperty(res, 'statusCode', {
+    configurable: true,
+    enumerable: true,
+    get: () => status,
+    set(value: number) {
+      status = value;
+      answerer = caller() ?? answerer;
+    },
+  });
+  const { writeHead } = res;
+  Object.assign(res, {
+    writeHead(this: ServerResponse, ...args: never[]) {
+      answerer ??= caller();
+      return (writeHead as (...all: never[]) => ServerResponse).apply(this, args);
+    },
+  });
+  return () => answerer;
+}
+
+/** The package, or the file and line of the app, that is behind this call. */
+function caller(): string | null {
+  const { stackTraceLimit } = Error;
+  Error.stackTraceLimit = DEPTH;
+  const { stack = '' } = new Error();
+  Error.stackTraceLimit = stackTraceLimit;
+  // The first lines are the message and this file's own.
+  for (const line of stack.split('\n').slice(1)) {
+    const [, file = '', row = ''] = /(?:\(|at )(?:async )?([^()]+?):(\d+):\d+\)?$/.exec(line) ?? [];
+    if (file === '' || file.startsWith('node:')) continue;
+    const path = file.startsWith('file:') ? fileURLToPath(file) : file;
+    if (OWN.test(path)) continue;
+    const parts = path.replaceAll('\\', '/').split('/node_modules/');
+    const [scope = '', name = ''] = parts.at(-1)?.split('/') ?? [];
+    if (parts.length === 1) return `${relative(process.cwd(), path)}:${row}`;
+    const found = scope.startsWith('@') ? `${scope}/${name}` : scope;
+    if (!CARRIERS.has(found)) return found;
+  }
+  return null;
+}
+
+/** payproof's own files, in a checkout; installed, the package's name tells. */
+const OWN =
+  /[\\/](?:src|dist|dist[\\/]cjs)[\\/](?:testing|http|express|koa)(?:[\\/][\w-]+)?\.[jt]s$/;

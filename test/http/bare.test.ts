@@ -1,0 +1,68 @@
+import { createServer } from 'node:http';
+import { connect, createServer as createHttp2Server, type Http2Server } from 'node:http2';
+import type { AddressInfo } from 'node:net';
+import Koa from 'koa';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { paymentWebhook as expressWebhook } from '../../src/express.ts';
+import { hatexcard, isWebhookError } from '../../src/index.ts';
+import { paymentWebhook as koaWebhook } from '../../src/koa.ts';
+import { hatex, PAYMENT, SECRET } from './support.ts';
+
+const provider = hatexcard({ secret: SECRET });
+
+describe('the Express middleware on a bare node:http server', () => {
+  it('serves and refuses, with the path of req.url for the log', async () => {
+    const paths: string[] = [];
+    const middleware = expressWebhook(provider, {
+      dedupe: false,
+      onRejected: ({ request }) => paths.push(request.path),
+    });
+    const server = createServer((req, res) => {
+      middleware(req, res, (error) => {
+        res.statusCode = isWebhookError(error) ? error.status : 200;
+        res.end();
+      });
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    onTestFinished(() => void server.close());
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/bare?private`;
+    const send = async ({ headers, body }: ReturnType<typeof hatex>) =>
+      (await fetch(url, { method: 'POST', headers, body: String(body) })).status;
+    expect(await send(hatex())).toBe(200);
+    expect(await send(hatex(PAYMENT, 'other'))).toBe(403);
+    await new Promise(setImmediate);
+    expect(paths).toEqual(['/bare']);
+  });
+});
+
+describe('Koa on HTTP/2', () => {
+  const ask = (server: Http2Server, method: string, sent: ReturnType<typeof hatex>) =>
+    new Promise<number>((resolve, reject) => {
+      const session = connect(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+      onTestFinished(() => session.destroy());
+      const stream = session.request({ ':method': method, ':path': '/', ...sent.headers });
+      stream.once('error', reject);
+      stream.once('response', (headers) => resolve(Number(headers[':status'])));
+      if (method === 'POST') stream.end(sent.body);
+      else stream.write(sent.body);
+    });
+
+  it('serves, refuses, and answers an upload that goes on, without Connection: close', async () => {
+    const codes: unknown[] = [];
+    const app = new Koa();
+    app.on('error', (error) => codes.push(error.code));
+    app.use(koaWebhook(provider, { dedupe: false }) as unknown as Koa.Middleware);
+    app.use((ctx) => {
+      ctx.status = 204;
+    });
+    const server = createHttp2Server(app.callback());
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    onTestFinished(() => void server.close());
+    expect(await ask(server, 'POST', hatex())).toBe(204);
+    expect(await ask(server, 'POST', hatex(PAYMENT, 'other'))).toBe(403);
+    const { headers, body } = hatex();
+    const upload = { headers: { ...headers, 'content-length': '1000' }, body };
+    expect(await ask(server, 'PUT', upload)).toBe(405);
+    expect(codes).toEqual(['signature_mismatch', 'method_not_allowed']);
+  });
+});

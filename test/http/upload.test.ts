@@ -1,0 +1,243 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { hatexcard, hitpay } from '../../src/index.ts';
+import { FRAMEWORKS, type Framework, type Running, type Setup } from '../servers.ts';
+import {
+  type Answer,
+  Client,
+  chunk,
+  codes,
+  expectRefused,
+  hatex,
+  head,
+  post,
+  SALT,
+  SECRET,
+  type Sent,
+  serve,
+  tap,
+  until,
+} from './support.ts';
+
+const LIMIT = 64 * 1024;
+const BLOCK = chunk(Buffer.alloc(16 * 1024, 0x20));
+const CHUNKED = { 'transfer-encoding': 'chunked' };
+const MEGABYTE = 1024 * 1024;
+/** A machine that is busy with something else gets a second try. */
+const TIMED = { retry: 2, timeout: 20_000 };
+
+/** Tells when the server has read so many bytes, and how many in the end. */
+async function serveCounting(framework: Framework, setup: Partial<Setup> = {}) {
+  const app = await serve(framework, {
+    ...setup,
+    options: { limit: LIMIT, bodyTimeout: 5_000, ...setup.options },
+  });
+  const sockets: import('node:net').Socket[] = [];
+  app.server.on('connection', (socket) => sockets.push(socket));
+  return { app, bytesRead: () => sockets[0]?.bytesRead ?? 0 };
+}
+
+const measured: string[] = [];
+afterAll(() => {
+  if (process.env.PAYPROOF_MEASURE) console.log(measured.join('\n'));
+});
+
+type Cause = [
+  name: string,
+  status: number,
+  code: string,
+  sent: Partial<Sent>,
+  setup: (framework: Framework) => Partial<Setup>,
+];
+
+const CAUSES: Cause[] = [
+  ['over the limit', 413, 'body_too_large', {}, () => ({})],
+  [
+    'with a declared length over the limit',
+    413,
+    'body_too_large',
+    { headers: { ...hatex().headers, 'content-length': '99999999999' } },
+    () => ({}),
+  ],
+  ['of a method that is not POST', 405, 'method_not_allowed', { method: 'PUT' }, () => ({})],
+  [
+    'of a content type that no provider sends',
+    415,
+    'content_type_unsupported',
+    { headers: { ...hatex().headers, 'content-type': 'text/plain' } },
+    () => ({}),
+  ],
+  [
+    'of an encoded body',
+    415,
+    'content_encoding_unsupported',
+    { headers: { ...hatex().headers, 'content-encoding': 'gzip' } },
+    () => ({}),
+  ],
+  [
+    'where an async provider function throws',
+    500,
+    'Error: no such shop',
+    {},
+    () => ({
+      provider: async () => {
+        throw new Error('no such shop');
+      },
+    }),
+  ],
+  [
+    'where a provider function throws',
+    500,
+    'Error: no such shop',
+    {},
+    () => ({
+      provider: () => {
+        throw new Error('no such shop');
+      },
+    }),
+  ],
+  ['of no known merchant', 413, 'body_too_large', {}, () => ({ provider: () => null })],
+  [
+    'that no provider of the list recognises',
+    413,
+    'body_too_large',
+    { headers: { 'content-type': 'application/json' } },
+    () => ({ provider: [hatexcard({ secret: SECRET }), hitpay({ salt: SALT })] }),
+  ],
+  [
+    'behind a setEncoding',
+    500,
+    'body_consumed',
+    {},
+    (framework) => ({ before: [tap(framework, (req) => void req.setEncoding('utf8'))] }),
+  ],
+];
+
+describe.each(FRAMEWORKS)('%s: crossing the limit', (framework) => {
+  it('413 within 100 ms, with little read, and the connection is cut', TIMED, async () => {
+    const { app, bytesRead } = await serveCounting(framework);
+    const client = await Client.open(app.port, true);
+    const start = head({ headers: { ...hatex().headers, ...CHUNKED } }, 'keep-alive');
+    client.send(start).send(chunk(Buffer.alloc(LIMIT, 0x20)));
+    await until(() => bytesRead() >= start.length + LIMIT);
+    const crossed = performance.now();
+    client.flood(BLOCK);
+    const answer = await client.answer();
+    const answered = performance.now() - crossed;
+    await client.closed;
+    const closed = performance.now() - crossed;
+    measured.push(
+      `${framework}: answer ${answered.toFixed(1)} ms, closed ${closed.toFixed(0)} ms, ` +
+        `read limit + ${((bytesRead() - LIMIT) / 1024).toFixed(0)} KB`,
+    );
+    expectRefused(app, answer, 413, 'body_too_large');
+    expect(answer.headers.connection).toBe('close');
+    expect(answered).toBeLessThan(100);
+    expect(bytesRead()).toBeLessThan(LIMIT + MEGABYTE);
+    expect(closed).toBeLessThan(1_750);
+  });
+});
+
+interface Flood {
+  app: Running;
+  answer: Answer;
+  answered: number;
+  closed: number;
+  read: number;
+}
+
+async function flood(framework: Framework, sent: Partial<Sent>, setup: Partial<Setup>) {
+  const { app, bytesRead } = await serveCounting(framework, setup);
+  const client = await Client.open(app.port, true);
+  const headers = { ...CHUNKED, ...(sent.headers ?? hatex().headers) };
+  if ('content-length' in headers) Reflect.deleteProperty(headers, 'transfer-encoding');
+  const started = performance.now();
+  const answer = await client
+    .send(head({ ...sent, headers }, 'keep-alive'))
+    .flood(BLOCK)
+    .answer();
+  const answered = performance.now() - started;
+  await client.closed;
+  return { app, answer, answered, closed: performance.now() - started, read: bytesRead() };
+}
+
+describe.each(FRAMEWORKS)('%s: an endless upload', (framework) => {
+  const floods = new Map<string, Flood>();
+  // All at once, since each takes the second that a client has to read its answer.
+  beforeAll(async () => {
+    await Promise.all(
+      CAUSES.map(async ([name, , , sent, setup]) => {
+        floods.set(name, await flood(framework, sent, setup(framework)));
+      }),
+    );
+  });
+
+  it.each(CAUSES)('%s: %i at once, little is read, and it is cut', (name, status, code) => {
+    const { app, answer, answered, closed, read } = floods.get(name) as Flood;
+    expect([answer.status, codes(app), app.events, app.nexts]).toEqual([status, [code], [], 1]);
+    expect(answer.headers.connection).toBe('close');
+    expect(read).toBeLessThan(LIMIT + MEGABYTE);
+    // Several floods share this process, so the times are looser here.
+    expect(answered).toBeLessThan(750);
+    expect(closed).toBeLessThan(2_500);
+  });
+
+  it('ends at once for a client that reads its answer and hangs up', async () => {
+    const { app } = await serveCounting(framework);
+    const client = await Client.open(app.port);
+    const started = performance.now();
+    client.send(head({ headers: { ...hatex().headers, 'content-length': `${LIMIT + 1}` } }));
+    const answer = await client.answer();
+    await client.closed;
+    expectRefused(app, answer, 413, 'body_too_large');
+    expect(performance.now() - started).toBeLessThan(500);
+  });
+});
+
+describe.each(FRAMEWORKS)('%s: 100 endless uploads at once', (framework) => {
+  it(
+    'are all cut within 3 s, in bounded memory, while a good client is served',
+    TIMED,
+    async () => {
+      const app = await serve(framework, { options: { limit: LIMIT } });
+      const sockets: import('node:net').Socket[] = [];
+      app.server.on('connection', (socket) => sockets.push(socket));
+      // The clients' own buffers are in this process as well: one block for all of them.
+      const before = process.memoryUsage();
+      const clients = await Promise.all(
+        Array.from({ length: 100 }, () => Client.open(app.port, true)),
+      );
+      const started = performance.now();
+      for (const client of clients) {
+        client.send(head({ headers: { ...hatex().headers, ...CHUNKED } }, 'keep-alive'));
+        client.flood(BLOCK);
+      }
+      const served: number[] = [];
+      for (let n = 0; n < 5; n++) {
+        const sent = performance.now();
+        expect((await post(app, hatex())).status).toBe(200);
+        served.push(performance.now() - sent);
+      }
+      const during = process.memoryUsage();
+      const answers = await Promise.all(clients.map((client) => client.answer()));
+      await Promise.all(clients.map((client) => client.closed));
+      const took = performance.now() - started;
+      const grown =
+        (during.heapUsed + during.external - before.heapUsed - before.external) / MEGABYTE;
+      const read = Math.max(...sockets.map((socket) => socket.bytesRead)) - LIMIT;
+      measured.push(
+        `${framework}: 100 uploads closed in ${took.toFixed(0)} ms, good client at most ` +
+          `${Math.max(...served).toFixed(0)} ms, memory +${grown.toFixed(0)} MB, ` +
+          `read at most limit + ${(read / 1024).toFixed(0)} KB each`,
+      );
+      expect(took).toBeLessThan(3_000);
+      expect(Math.max(...served)).toBeLessThan(1_000);
+      expect(grown).toBeLessThan(100);
+      expect(read).toBeLessThan(MEGABYTE);
+      expect(app.events).toHaveLength(5);
+      expect(new Set(codes(app))).toEqual(new Set(['body_too_large']));
+      // A client that the kernel cut before it read its answer has none; most read it.
+      const got = answers.filter((answer) => answer.status === 413);
+      expect(got.length).toBeGreaterThan(90);
+    },
+  );
+});

@@ -1,0 +1,236 @@
+import { randomUUID } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import Database from 'better-sqlite3';
+import { afterAll, describe, expect, it } from 'vitest';
+import type { ClaimRequest } from '../../src/dedupe.ts';
+import { sqliteStore } from '../../src/sqlite.ts';
+import { child } from './child.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'payproof-sqlite-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const file = (): string => join(folder, `${randomUUID()}.db`);
+const request = (key: string, changes: Partial<ClaimRequest> = {}): ClaimRequest => ({
+  key,
+  owner: randomUUID(),
+  lease: 60_000,
+  fingerprint: 'print',
+  ...changes,
+});
+
+describe('options', () => {
+  const database = new Database(':memory:');
+
+  it.each([
+    ['nothing', undefined],
+    ['no database', {}],
+    ['a path', { database: '/tmp/a.db' }],
+    ['null as database', { database: null }],
+    ['a database of another kind', { database: { query() {} } }],
+    ['an unknown option', { database, path: 'a' }],
+  ])('throws for %s', (_, options) => {
+    expect(() => sqliteStore(options as never)).toThrow(TypeError);
+  });
+
+  it.each([
+    '',
+    'a b',
+    'events; DROP TABLE orders',
+    'events"',
+    '1events',
+    'main.events',
+    'é',
+    'x'.repeat(64),
+    5,
+    null,
+  ])('refuses the table name %j', (table) => {
+    expect(() => sqliteStore({ database, table: table as string })).toThrow(
+      'table: must be a plain SQL name',
+    );
+  });
+
+  it('keeps its events in the table of that name', async () => {
+    const db = new Database(':memory:');
+    await sqliteStore({ database: db, table: 'Seen_2' }).claim(request('a'));
+    await sqliteStore({ database: db }).claim(request('b'));
+    expect(db.prepare('SELECT key FROM Seen_2').all()).toEqual([{ key: 'a' }]);
+    expect(db.prepare('SELECT key FROM payproof_events').all()).toEqual([{ key: 'b' }]);
+  });
+
+  it('ends a lease and a memory by its clock', async () => {
+    let now = 1_000_000;
+    const store = sqliteStore({ database: new Database(':memory:'), clock: () => now });
+    const first = request('a', { lease: 1_000 });
+    await store.claim(first);
+    now += 999;
+    expect(await store.claim(request('a'))).toEqual({ status: 'in_progress', retryAfter: 1 });
+    now += 1;
+    expect(await store.claim(request('a'))).toEqual({ status: 'claimed' });
+  });
+});
+
+describe('a file', () => {
+  it('remembers across a restart what is done and what is in progress', async () => {
+    const path = file();
+    const before = new Database(path);
+    const [done, held] = [request('done'), request('held')];
+    const store = sqliteStore({ database: before });
+    await store.claim(done);
+    await store.claim(held);
+    await store.commit(done.key, done.owner, 60_000);
+    await store.advance('p', 3, 60_000);
+    before.close();
+
+    const after = sqliteStore({ database: new Database(path) });
+    expect((await after.claim(request('done'))).status).toBe('done');
+    expect((await after.claim(request('held'))).status).toBe('in_progress');
+    expect(await after.commit(held.key, held.owner, 60_000)).toBe(true);
+    expect(await after.advance('p', 1, 60_000)).toBe(3);
+  });
+
+  it('is shared by processes: of their claims for one event one succeeds', async () => {
+    const text = `
+      import Database from 'better-sqlite3';
+      import { sqliteStore } from 'payproof/sqlite';
+      const store = sqliteStore({ database: new Database(process.env.DB_FILE) });
+      let claimed = 0;
+      for (let n = 0; n < 100; n++) {
+        const claim = { key: 'e' + n, owner: process.pid + '-' + n, lease: 60000, fingerprint: '' };
+        if ((await store.claim(claim)).status !== 'claimed') continue;
+        claimed++;
+        if (!(await store.commit(claim.key, claim.owner, 60000))) process.exit(1);
+      }
+      console.log(claimed);`;
+    const DB_FILE = file();
+    const runs = await Promise.all([1, 2, 3].map(() => child(text, { DB_FILE })));
+    expect(runs.reduce((sum, { stdout }) => sum + Number(stdout), 0)).toBe(100);
+  });
+
+  it('rejects where the database is closed', async () => {
+    const db = new Database(':memory:');
+    const store = sqliteStore({ database: db });
+    db.close();
+    await expect(store.claim(request('a'))).rejects.toThrow();
+  });
+
+  it('tells a claim to come again whose event was released in between', async () => {
+    const db = new Database(':memory:');
+    // Another process deletes the row between the two statements of a claim.
+    const store = sqliteStore({
+      database: {
+        exec: (sql) => db.exec(sql),
+        prepare: (sql) => {
+          const statement = db.prepare(sql);
+          return {
+            run: (...values) => statement.run(...values),
+            get: (...values) => {
+              if (sql.startsWith('SELECT')) db.exec('DELETE FROM payproof_events');
+              return statement.get(...values);
+            },
+          };
+        },
+      },
+    });
+    await store.claim(request('a'));
+    expect(await store.claim(request('a'))).toEqual({ status: 'in_progress', retryAfter: 0 });
+    expect(await store.claim(request('a'))).toEqual({ status: 'claimed' });
+  });
+});
+
+describe('purge', () => {
+  it('deletes what need not be remembered, and nothing else', async () => {
+    let now = 0;
+    const db = new Database(':memory:');
+    const store = sqliteStore({ database: db, clock: () => now });
+    const [old, young] = [request('old'), request('young')];
+    for (const [claim, ttl] of [[old, 1_000] as const, [young, 2_000] as const]) {
+      await store.claim(claim);
+      await store.commit(claim.key, claim.owner, ttl);
+    }
+    await store.claim(request('held', { lease: 2_000 }));
+    await store.claim(request('dead', { lease: 500 }));
+    await store.advance('p', 3, 1_000);
+    now = 1_000;
+    expect(await store.purge()).toBe(3);
+    expect(await store.purge()).toBe(0);
+    expect(db.prepare('SELECT key FROM payproof_events ORDER BY key').pluck().all()).toEqual([
+      'held',
+      'young',
+    ]);
+  });
+});
+
+describe('commitIn', () => {
+  async function shop() {
+    const db = new Database(file());
+    db.exec(
+      "CREATE TABLE orders (id TEXT PRIMARY KEY, paid INTEGER) ; INSERT INTO orders VALUES ('o', 0)",
+    );
+    const store = sqliteStore({ database: db });
+    const claim = request('e');
+    await store.claim(claim);
+    const paid = () => db.prepare('SELECT paid FROM orders').pluck().get();
+    const pay = () => db.exec('UPDATE orders SET paid = paid + 1');
+    return { db, store, claim, paid, pay };
+  }
+
+  it('stands with the transaction', async () => {
+    const { db, store, claim, paid, pay } = await shop();
+    db.exec('BEGIN');
+    pay();
+    expect(await store.commitIn(db, claim.key, claim.owner, 60_000)).toBe(true);
+    db.exec('COMMIT');
+    expect(paid()).toBe(1);
+    expect((await store.claim(request('e'))).status).toBe('done');
+  });
+
+  it("runs within better-sqlite3's transaction(), whose function is not async", async () => {
+    const { db, store, claim, paid, pay } = await shop();
+    let committed: boolean | undefined;
+    db.transaction(() => {
+      pay();
+      committed = store.commitIn(db, claim.key, claim.owner, 60_000);
+      expect(db.inTransaction).toBe(true);
+    })();
+    expect(committed).toBe(true);
+    expect(paid()).toBe(1);
+    expect((await store.claim(request('e'))).status).toBe('done');
+  });
+
+  it('falls with the transaction: the event is not done, and runs again', async () => {
+    const { db, store, claim, paid, pay } = await shop();
+    expect(() =>
+      db.transaction(() => {
+        pay();
+        store.commitIn(db, claim.key, claim.owner, 60_000);
+        throw new Error('out of stock');
+      })(),
+    ).toThrow('out of stock');
+    expect(paid()).toBe(0);
+    expect((await store.claim(request('e'))).status).toBe('in_progress');
+    expect(await store.release(claim.key, claim.owner)).toBe(true);
+    expect((await store.claim(request('e'))).status).toBe('claimed');
+  });
+
+  it('is refused to an owner that lost its claim', async () => {
+    const { db, store } = await shop();
+    expect(await store.commitIn(db, 'e', randomUUID(), 60_000)).toBe(false);
+    expect((await store.claim(request('e'))).status).toBe('in_progress');
+  });
+
+  it('takes another connection to the same file', async () => {
+    const { db, store, claim } = await shop();
+    const second = new Database(db.name);
+    second.exec('BEGIN');
+    expect(await store.commitIn(second, claim.key, claim.owner, 60_000)).toBe(true);
+    second.exec('ROLLBACK');
+    expect((await store.claim(request('e'))).status).toBe('in_progress');
+  });
+
+  it.each([undefined, null, {}, 'db'])('throws a TypeError for %j', async (tx) => {
+    const { store, claim } = await shop();
+    expect(() => store.commitIn(tx, claim.key, claim.owner, 60_000)).toThrow(TypeError);
+  });
+});
