@@ -57,7 +57,7 @@ export function paymentWebhook<Chooser extends IncomingMessage = Request>(
 ): (req: IncomingMessage, res: ServerResponse, next: (error?: unknown) => void) => void {
   const receive = pipeline(provider, options, CONSUMED);
   return function paymentWebhook(req, res, next) {
-    const { rawBody, body, originalUrl = req.url ?? '' } = req as Left;
+    const { rawBody, body, originalUrl = req.url as string } = req as Left;
     receive({ req, res, request: req as Chooser, rawBody, body, url: originalUrl }).then(
       ({ event, claim, bytes, run }) => {
         if (!run) {

@@ -180,5 +180,5 @@ function shown(
   const paint = painter(stdout, env);
   if (event) return `${paint('green', 'verified')}  ${event.scheme}\n${eventLines(event)}`;
   const head = `${paint('red', 'refused')}  ${error?.code} (${error?.status})\n`;
-  return head + (diagnosis ? diagnosisLines(diagnosis, paint, stdout.columns) : '');
+  return head + diagnosisLines(diagnosis as Diagnosis, paint, stdout.columns);
 }

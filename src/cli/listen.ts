@@ -78,7 +78,7 @@ export async function listen(args: readonly string[], io: Io): Promise<number> {
   );
 
   async function answer(req: IncomingMessage, res: ServerResponse): Promise<void> {
-    const { url = '/' } = req;
+    const url = req.url as string;
     try {
       const { event, run } = await receive({
         req,
@@ -89,7 +89,7 @@ export async function listen(args: readonly string[], io: Io): Promise<number> {
         url,
       });
       counts.verified++;
-      const path = url.split('?', 1)[0] ?? '';
+      const path = url.split('?', 1)[0] as string;
       print({ path, verdict: run ? 'verified' : 'verified again', event });
       res.writeHead(200, { 'content-type': 'text/plain' }).end('OK');
     } catch (error) {

@@ -8,8 +8,8 @@ import { ask, type Io, UsageError } from './terminal.ts';
 
 /** The environment variables that hold secrets; the first that is set counts. */
 const VARIABLES: Readonly<Record<Scheme, readonly [string, ...string[]]>> = {
-  'hatexcard/timestamped': ['HATEXCARD_SECRET', 'HATEXCARD_WEBHOOK_SECRET'],
-  'hatexcard/body': ['HATEXCARD_SECRET', 'HATEXCARD_WEBHOOK_SECRET'],
+  'hatexcard/timestamped': ['HATEXCARD_SECRET'],
+  'hatexcard/body': ['HATEXCARD_SECRET'],
   'hitpay/form': ['HITPAY_SALT'],
   'hitpay/event': ['HITPAY_EVENT_SALT', 'HITPAY_SALT'],
   'dexchange/token': ['DEXCHANGE_CALLBACK_SECRET'],
@@ -43,9 +43,10 @@ export function choose(provider: string | undefined, scheme: string | undefined)
   return { provider, schemes: [full] };
 }
 
-function fromEnvironment(scheme: Scheme, { env }: Io): string | undefined {
-  for (const name of VARIABLES[scheme]) if (env[name]) return env[name];
-  return undefined;
+/** Known by the name of its variable. */
+function fromEnvironment(scheme: Scheme, { env }: Io): NamedSecret | undefined {
+  const id = VARIABLES[scheme].find((name) => env[name]);
+  return id === undefined ? undefined : { id, value: env[id] as string };
 }
 
 /**
@@ -54,13 +55,13 @@ function fromEnvironment(scheme: Scheme, { env }: Io): string | undefined {
  * @param mayAsk false where stdin holds something else
  * @throws UsageError if there is none
  */
-export async function secretOf(scheme: Scheme, io: Io, mayAsk = true): Promise<string> {
+export async function secretOf(scheme: Scheme, io: Io, mayAsk = true): Promise<NamedSecret> {
   const found = fromEnvironment(scheme, io);
   if (found !== undefined) return found;
   const [name] = VARIABLES[scheme];
   if (mayAsk && io.stdin.isTTY === true) {
     const answer = await ask(io, `${name} (not shown): `);
-    if (answer !== '') return answer;
+    if (answer !== '') return { id: name, value: answer };
   }
   throw new UsageError(`the secret is missing: set the environment variable ${name}`);
 }
@@ -78,7 +79,7 @@ export async function judges(
   mayAsk: boolean,
 ): Promise<Provider[]> {
   const known = schemes.filter((scheme) => fromEnvironment(scheme, io) !== undefined);
-  const secrets = new Map<Scheme, string>();
+  const secrets = new Map<Scheme, NamedSecret>();
   for (const scheme of known.length > 0 ? known : schemes.slice(0, 1)) {
     secrets.set(scheme, await secretOf(scheme, io, mayAsk));
   }
@@ -91,7 +92,7 @@ export async function judges(
     }
     if (provider === 'hitpay') {
       const [salt, eventSalt] = [of('hitpay/form'), of('hitpay/event')];
-      return [hitpay({ salt, eventSalt: eventSalt === salt ? undefined : eventSalt })];
+      return [hitpay({ salt, eventSalt: eventSalt?.id === salt?.id ? undefined : eventSalt })];
     }
     return dexchangeJudges(of, header);
   } catch (error) {
@@ -103,7 +104,7 @@ export async function judges(
 
 /** One for each proof: each delivery is judged by the one whose proof it shows. */
 function dexchangeJudges(
-  of: (scheme: Scheme) => string | undefined,
+  of: (scheme: Scheme) => NamedSecret | undefined,
   header: string | undefined,
 ): Provider[] {
   const [secret, token, key] = [

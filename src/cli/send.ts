@@ -155,7 +155,7 @@ export async function send(args: readonly string[], io: Io): Promise<number> {
   const check = { provider, scheme, values, to };
   // Before the secret is asked for: whatever is wrong in the options shows first.
   make(check, 'x', variation);
-  const secret = await secretOf(scheme, io);
+  const { value: secret } = await secretOf(scheme, io);
 
   const isQuiet = values.quiet === true;
   const bar = progressBar(io, times, isQuiet || times === 1);
@@ -165,9 +165,10 @@ export async function send(args: readonly string[], io: Io): Promise<number> {
   const worker = async (): Promise<void> => {
     while (next++ < times) {
       for (const delivery of make(check, secret, variation)) {
-        outcomes.push(
-          await deliver(delivery, { to, timeout, wait, retry: values.retry, manner, io, isQuiet }),
-        );
+        const way = { to, timeout, wait, retry: values.retry, manner, io, isQuiet };
+        const outcome = await deliver(delivery, way);
+        // Of many, only the numbers are shown.
+        outcomes.push(times === 1 ? outcome : { ...outcome, answer: null });
       }
       bar.step();
     }
@@ -178,11 +179,13 @@ export async function send(args: readonly string[], io: Io): Promise<number> {
   const isFine = outcomes.every(({ status }) => isSuccess(status));
   const where = to.origin + to.pathname;
   if (values.json) {
-    io.stdout.write(`${JSON.stringify(report(scheme, where, outcomes, seconds), null, 2)}\n`);
+    io.stdout.write(
+      `${JSON.stringify(report(scheme, where, outcomes, seconds, times === 1), null, 2)}\n`,
+    );
   } else if (!isQuiet) {
     const paint = painter(io.stdout, io.env);
     io.stdout.write(
-      outcomes.length <= 2
+      times === 1
         ? outcomes.map((one) => shown(one, scheme, where, paint)).join('')
         : summary(outcomes, seconds, Math.min(parallel, times), paint),
     );
@@ -252,13 +255,12 @@ function make(making: Making, secret: string, variation: string | undefined): re
   const short = scheme.slice(provider.length + 1);
   const path = to.pathname + to.search;
   const signer = { ...given({ header: values.header }), provider, scheme: short, secret, path };
+  const vary = VARIATIONS[variation ?? ''] ?? ((one: Delivery) => [one]);
   try {
     const delivery: Delivery = signed(signer as unknown as Signer, sample);
-    return variation === undefined ? [delivery] : (VARIATIONS[variation]?.(delivery) ?? []);
+    return vary(delivery);
   } catch (error) {
-    if (error instanceof TypeError || error instanceof RangeError)
-      throw new UsageError(inWords(error.message));
-    throw error;
+    throw new UsageError(inWords((error as Error).message));
   }
 }
 
@@ -330,7 +332,7 @@ async function attempt(
 const ms = (time: number): number => Math.round(time * 10) / 10;
 
 function quantile(sorted: readonly number[], part: number): number {
-  return ms(sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? 0);
+  return ms(sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] as number);
 }
 
 function counts(outcomes: readonly Outcome[]): Record<string, number> {
@@ -347,12 +349,17 @@ function times(outcomes: readonly Outcome[]) {
   return {
     median: quantile(sorted, 0.5),
     p95: quantile(sorted, 0.95),
-    max: ms(sorted.at(-1) ?? 0),
+    max: ms(sorted.at(-1) as number),
   };
 }
 
-function report(scheme: Scheme, to: string, outcomes: readonly Outcome[], seconds: number) {
-  const single = outcomes.length <= 2;
+function report(
+  scheme: Scheme,
+  to: string,
+  outcomes: readonly Outcome[],
+  seconds: number,
+  isSingle: boolean,
+) {
   return {
     scheme,
     to,
@@ -361,7 +368,7 @@ function report(scheme: Scheme, to: string, outcomes: readonly Outcome[], second
     seconds: Math.round(seconds * 1000) / 1000,
     statuses: counts(outcomes),
     milliseconds: times(outcomes),
-    ...(single
+    ...(isSingle
       ? {
           answers: outcomes.map(({ status, error, attempts, time, answer }) => ({
             status,

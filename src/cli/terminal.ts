@@ -75,13 +75,22 @@ export function ask(io: Io, question: string): Promise<string> {
 
 /** Lines of a name and a value, the values under each other. */
 export function table(rows: readonly (readonly [name: string, value: string])[]): string {
-  const width = Math.max(...rows.map(([name]) => name.length));
-  return rows.map(([name, value]) => `  ${name.padEnd(width)}  ${value}\n`).join('');
+  const width = Math.max(...rows.map(([name]) => lengthOf(name)));
+  const space = (name: string) => ' '.repeat(width - lengthOf(name));
+  return rows.map(([name, value]) => `  ${name}${space(name)}  ${value}\n`).join('');
+}
+
+/** Without the colours. */
+function lengthOf(text: string): number {
+  return text.split('\u001b').reduce((sum, part, index) => {
+    return sum + (index === 0 ? part : part.replace(/^\[\d+m/, '')).length;
+  }, 0);
 }
 
 /** A text in lines of the terminal's width, each with this before it. */
-export function wrapped(text: string, before: string, columns = 80): string {
-  const width = Math.max(40, Math.min(columns, 100)) - before.length;
+export function wrapped(text: string, before: string, columns?: number): string {
+  // A terminal that does not know its width says 0.
+  const width = Math.max(40, Math.min(columns || 80, 100)) - before.length;
   const lines: string[] = [''];
   for (const word of text.split(' ')) {
     const line = lines.at(-1) as string;

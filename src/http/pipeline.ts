@@ -36,7 +36,7 @@ export interface RequestFacts {
   readonly method: string;
   /** Without the query, which may hold a token. */
   readonly path: string;
-  /** The essence of the content type. */
+  /** The essence of the content type: one that is common, or `other`; null if none was sent. */
   readonly contentType: string | null;
   /** Bytes of the body, or null if it was not read to its end. */
   readonly bodyLength: number | null;
@@ -131,7 +131,7 @@ export function pipeline<Request>(
 
   /** An unknown merchant has no provider, which shows only after the body was read like any other. */
   async function providersFor(request: Request): Promise<readonly Provider[]> {
-    if (typeof source !== 'function') return fixed ?? [];
+    if (typeof source !== 'function') return fixed as readonly Provider[];
     const chosen = await source(request);
     return chosen === null || chosen === undefined ? [] : providerList(chosen);
   }
@@ -142,12 +142,13 @@ export function pipeline<Request>(
     const providers = await providersFor(exchange.request);
     progress.providers = providers;
     const contentType = essence(req.headers['content-type']);
-    const accepted = providers.length > 0 ? providers : [ANY_PROVIDER];
-    if (!accepted.some((one) => accepts(one, contentType))) {
+    const judges = providers.length > 0 ? providers : [ANY_PROVIDER];
+    if (!judges.some((one) => accepts(one, contentType))) {
       throw new WebhookError('content_type_unsupported');
     }
     const body = await readBody(exchange, contentType, reading);
-    progress.bodyLength = body.candidates[0]?.length ?? null;
+    const [bytes] = body.candidates as readonly [Uint8Array];
+    progress.bodyLength = bytes.length;
     progress.body = body;
     const receivedAt = clock();
     progress.receivedAt = receivedAt;
@@ -169,7 +170,7 @@ export function pipeline<Request>(
       run,
       claim,
       event: stale ? { ...event, stale } : event,
-      bytes: body.source === 'stream' ? (body.candidates[0] ?? null) : null,
+      bytes: body.source === 'stream' ? bytes : null,
     };
   }
 
@@ -227,6 +228,8 @@ interface Progress {
   receivedAt: Date | null;
 }
 
+const UTF8_PARAMETER = /;\s*charset\s*=\s*("?)utf-?8\1\s*(?=;|$)/gi;
+
 /** What can be refused before any secret is touched and any byte is read. */
 function refuseByHead({ method, headers }: IncomingMessage): void {
   if (method !== 'POST') {
@@ -235,10 +238,8 @@ function refuseByHead({ method, headers }: IncomingMessage): void {
   const encoding = headers['content-encoding']?.trim().toLowerCase() ?? 'identity';
   if (encoding !== 'identity') throw new WebhookError('content_encoding_unsupported');
   // A parser before payproof decodes by this unsigned parameter, and would read another body.
-  const charset = /;\s*charset\s*=\s*"?([^\s";]*)/i.exec(headers['content-type'] ?? '')?.[1];
-  if (charset !== undefined && !/^utf-?8$/i.test(charset)) {
-    throw new WebhookError('content_type_unsupported');
-  }
+  const parameters = headers['content-type']?.replace(UTF8_PARAMETER, '') ?? '';
+  if (/charset/i.test(parameters)) throw new WebhookError('content_type_unsupported');
 }
 
 /** An unknown merchant's route takes what any provider sends, so that it answers like a known one. */
@@ -273,11 +274,18 @@ function authenticate(
 
 function facts<Request>({ req, url }: Exchange<Request>, { bodyLength }: Progress): RequestFacts {
   return {
-    method: req.method ?? '',
-    path: url.split('?', 1)[0] ?? '',
-    contentType: essence(req.headers['content-type']),
+    method: req.method as string,
+    path: url.split('?', 1)[0] as string,
+    contentType: knownType(essence(req.headers['content-type'])),
     bodyLength,
   };
+}
+
+/** A sender may write anything there, so only well-known types are repeated in a log. */
+const KNOWN_TYPES = [...ANY_PROVIDER.contentTypes, 'multipart/form-data', 'text/plain'];
+
+function knownType(contentType: string | null): string | null {
+  return contentType === null || KNOWN_TYPES.includes(contentType) ? contentType : 'other';
 }
 
 /** Runs a hook so that nothing it does changes the outcome. */

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Http2ServerRequest } from 'node:http2';
+import { finished } from 'node:stream';
 
 /** How long a client has to read the answer before its connection is cut, in milliseconds. */
 const LINGER = 1_000;
@@ -18,8 +19,10 @@ const LINGER = 1_000;
 export function stopUpload(req: IncomingMessage, res: ServerResponse): void {
   if (req.complete || req.destroyed) return;
   if (req.httpVersionMajor > 1) {
-    // HTTP/2's flow control stops the sender by itself; only the stream must be closed.
-    res.once('finish', () => (req as unknown as Http2ServerRequest).stream.close());
+    // HTTP/2's flow control stops the sender by itself; only the stream must be closed. The response's
+    // own `finish` would wait for that: it comes with the stream's end.
+    const { stream } = req as unknown as Http2ServerRequest;
+    finished(stream, { readable: false }, () => stream.close());
     return;
   }
   if (!hasBody(req)) return;

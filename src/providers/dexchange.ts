@@ -349,7 +349,7 @@ function confirmation(options: DexchangeConfirmOptions) {
   knownOptions('confirm', options, ['apiKey', 'transactionId', 'baseUrl', 'fetch', 'timeout']);
   const [key] = keyring('confirm.apiKey', options.apiKey);
   // Anything else could not stand in a header, and fetch's own error would quote it.
-  if (!/^[\x21-\x7e]+$/.test(options.apiKey ?? '')) {
+  if (!/^[\x21-\x7e]+$/.test(options.apiKey as string)) {
     throw new TypeError('confirm.apiKey: must be printable ASCII without spaces');
   }
   const { transactionId: storedId, fetch = globalThis.fetch } = options;

@@ -89,7 +89,7 @@ describe('payproof send', () => {
         });
         req.on('end', () => {
           bodies.push(body);
-          res.writeHead(answers.shift() ?? 200, { location: '/else\u001b[31m' }.location ? {} : {});
+          res.writeHead(answers.shift() ?? 200);
           res.end('\u001b[31mred\u001b[0m <b>bold</b> <style>p{}</style>');
         });
         return;
@@ -237,7 +237,7 @@ describe('payproof send', () => {
   it('on a terminal: colours, and a bar for --times; elsewhere neither', async () => {
     const shown = await send('hitpay --to URL/hitpay --times 20 --parallel 4', { isTTY: true });
     expect(shown.stderr).toContain('[########################################] 20/20 100 %');
-    expect(shown.stderr).toMatch(/\r\u001b\[K$/);
+    expect(shown.stderr.endsWith('\r\u001b[K')).toBe(true);
     expect(shown.stdout).toContain('\u001b[32m200\u001b[39m');
     expect(shown.stdout).toMatch(/20 deliveries in [\d.]+ s \(\d+ a second\), 4 at once/);
     const plain = await send('hitpay --to URL/hitpay --times 20 --parallel 4');

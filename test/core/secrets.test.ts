@@ -67,6 +67,8 @@ describe('keyring', () => {
     ['a notAfter that is no date', { id: 'a', value: 'secret', notAfter: '2026-01-01' }],
     ['an invalid notAfter', { id: 'a', value: 'secret', notAfter: new Date('x') }],
     ['a null notAfter', { id: 'a', value: 'secret', notAfter: null }],
+    ['a misspelt notAfter', { id: 'a', value: 'secret', notafter: new Date() }],
+    ['another name for notAfter', ['b', { id: 'a', value: 'secret', expires: new Date() }]],
     [
       'an id twice',
       [

@@ -6,7 +6,7 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { paymentWebhook as expressWebhook } from '../../src/express.ts';
 import { hatexcard, isWebhookError } from '../../src/index.ts';
 import { paymentWebhook as koaWebhook } from '../../src/koa.ts';
-import { hatex, PAYMENT, SECRET } from './support.ts';
+import { hatex, PAYMENT, SECRET, until } from './support.ts';
 
 const provider = hatexcard({ secret: SECRET });
 
@@ -64,5 +64,57 @@ describe('Koa on HTTP/2', () => {
     const upload = { headers: { ...headers, 'content-length': '1000' }, body };
     expect(await ask(server, 'PUT', upload)).toBe(405);
     expect(codes).toEqual(['signature_mismatch', 'method_not_allowed']);
+  });
+
+  it.each([
+    ['that is over the limit', 'POST', 413, 'body_too_large'],
+    ['of a wrong method', 'PUT', 405, 'method_not_allowed'],
+    ['that stalls', 'POST', 408, 'body_timeout'],
+  ])('closes the stream of an upload %s after the answer', async (_, method, status, code) => {
+    const codes: unknown[] = [];
+    const app = new Koa();
+    app.on('error', (error) => codes.push(error.code));
+    app.use(
+      koaWebhook(provider, {
+        dedupe: false,
+        limit: 16_384,
+        bodyTimeout: status === 408 ? 50 : 5_000,
+      }) as unknown as Koa.Middleware,
+    );
+    const server = createHttp2Server(app.callback());
+    const closed: unknown[] = [];
+    server.on('stream', (stream) => stream.once('close', () => closed.push(stream.rstCode)));
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    onTestFinished(() => void server.close());
+    const session = connect(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+    onTestFinished(() => session.destroy());
+    const { headers } = hatex();
+    const stream = session.request({ ':method': method, ':path': '/', ...headers });
+    stream.on('error', () => {});
+    let sent = 0;
+    const block = Buffer.alloc(4_096, 0x20);
+    const sending = setInterval(() => {
+      if (status === 408 && sent > 0) return;
+      if (!stream.destroyed && stream.writable) sent += Number(stream.write(block)) * block.length;
+    }, 2);
+    onTestFinished(() => clearInterval(sending));
+    let body = '';
+    stream.setEncoding('utf8').on('data', (text) => (body += text));
+    const answered = new Promise((resolve) =>
+      stream.once('response', (answer) => resolve(answer[':status'])),
+    );
+    const ended = new Promise<void>((resolve) => stream.once('end', resolve));
+    expect(await answered).toBe(status);
+    await ended;
+    await until(() => closed.length > 0);
+    // No one is told of an error: the answer was whole.
+    expect([codes, closed, body.length > 0]).toEqual([[code], [0], true]);
+    // The connection serves the next delivery.
+    const next = session.request({ ':method': 'POST', ':path': '/', ...headers });
+    const served = new Promise((resolve) =>
+      next.once('response', (answer) => resolve(answer[':status'])),
+    );
+    next.end(hatex().body);
+    expect(await served).toBe(404);
   });
 });

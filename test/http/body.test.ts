@@ -1,5 +1,7 @@
+import { PassThrough } from 'node:stream';
 import { describe, expect, it } from 'vitest';
 import { paymentWebhook as expressWebhook } from '../../src/express.ts';
+import { readBody } from '../../src/http/body.ts';
 import { hatexcard, hitpay } from '../../src/index.ts';
 import { paymentWebhook as koaWebhook } from '../../src/koa.ts';
 import { FRAMEWORKS } from '../servers.ts';
@@ -255,6 +257,24 @@ describe.each(FRAMEWORKS)('%s: a body that does not end well', (framework) => {
     await until(() => app.errors.length > 0);
     expect(codes(app)).toEqual(['body_aborted']);
     expect(app.nexts).toBe(1);
+  });
+
+  // As a host's own imitation of a request may.
+  it.each([
+    ['closes without a word', undefined],
+    ['fails in a way of its own', new Error('the host gave up')],
+  ])('body_aborted for a stream that %s', async (_, error) => {
+    const req = Object.assign(new PassThrough(), { headers: {} });
+    const reading = { limit: 100, bodyTimeout: 5_000, consumedAdvice: '' };
+    const read = readBody(
+      { req: req as never, rawBody: undefined, body: undefined },
+      null,
+      reading,
+    );
+    req.write('{');
+    setTimeout(() => req.destroy(error), 5);
+    await expect(read).rejects.toMatchObject({ code: 'body_aborted' });
+    expect(req.listenerCount('close')).toBe(0);
   });
 
   it('400 for fewer bytes than Content-Length', async () => {

@@ -1,9 +1,23 @@
 import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import Database from 'better-sqlite3';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import type { DedupeStore } from '../../src/dedupe.ts';
 import { type DexchangeConfirmOptions, dexchange } from '../../src/index.ts';
+import { sqliteStore } from '../../src/sqlite.ts';
 import { FRAMEWORKS, type Framework } from '../servers.ts';
-import { codes, dex, expectRefused, post, SECRET, serve, TRANSACTION } from './support.ts';
+import { PlainStore } from '../stores/faults.ts';
+import {
+  codes,
+  dex,
+  expectRefused,
+  PUBLIC,
+  post,
+  SECRET,
+  serve,
+  TRANSACTION,
+  until,
+} from './support.ts';
 
 const API_KEY = 'api-key-not-a-real-one';
 
@@ -158,6 +172,55 @@ describe.each(FRAMEWORKS)('%s: confirm', (framework) => {
     expect((await post(app, dex())).status).toBe(503);
     expect(codes(app)).toEqual(['confirmation_unavailable']);
   });
+
+  it('503 within the timeout if the merchant never tells the transaction', async () => {
+    const { baseUrl, asked } = await api(says(FACTS));
+    const transactionId = () => new Promise<never>(() => {});
+    const app = await serveWith(framework, { baseUrl, transactionId, timeout: 50 });
+    const started = performance.now();
+    expect((await post(app, dex())).status).toBe(503);
+    expect(performance.now() - started).toBeLessThan(2_000);
+    expect([codes(app), app.events, asked]).toEqual([['confirmation_unavailable'], [], []]);
+  });
+
+  it.each<[string, () => DedupeStore | undefined]>([
+    ['the default store', () => undefined],
+    ['a store written by hand', () => new PlainStore()],
+    ['SQLite', () => sqliteStore({ database: new Database(':memory:') })],
+  ])(
+    '403 and a report where one transaction is shown for a second order, by %s',
+    async (_, store) => {
+      const { baseUrl } = await api(says(FACTS));
+      const rejected: string[] = [];
+      const app = await serve(framework, {
+        provider: dexchange({
+          token: { secret: SECRET },
+          confirm: { apiKey: API_KEY, baseUrl },
+        }),
+        options: { dedupe: store(), onRejected: ({ error }) => rejected.push(error.code) },
+      });
+      const id = 'MIDabc123';
+      const paid = (order: string, change: object = {}) =>
+        dex({ ...TRANSACTION, id, externalTransactionId: order, ...change }, order);
+      expect((await post(app, paid('ORDER-001'))).status).toBe(200);
+      for (const again of [
+        paid('ORDER-002'),
+        // Whatever is claimed of it, the API's answer stands; and it may not care for case.
+        paid('ORDER-002', { STATUS: 'PENDING' }),
+        paid('ORDER-003', { id: 'MIDABC123' }),
+      ]) {
+        const answer = await post(app, again);
+        expect([answer.status, codes(app)]).toEqual([403, ['delivery_conflict']]);
+        expect(answer.body).toContain(PUBLIC);
+        app.errors.length = 0;
+      }
+      await until(() => rejected.length === 3);
+      expect(rejected).toEqual(Array(3).fill('delivery_conflict'));
+      // Its own order may hear of it again.
+      expect((await post(app, paid('ORDER-001'))).status).toBe(200);
+      expect(app.events.map(({ reference }) => reference)).toEqual(['ORDER-001']);
+    },
+  );
 
   it('500 if confirm throws something else', async () => {
     const provider = dexchange({ token: { secret: SECRET } });

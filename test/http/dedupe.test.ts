@@ -1,5 +1,9 @@
+import { randomUUID } from 'node:crypto';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
-import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest';
+import type { ServerResponse } from 'node:http';
+import { PassThrough } from 'node:stream';
+import type { Context as KoaContext } from 'koa';
+import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import type { ClaimRequest, ClaimResult, DedupeStore } from '../../src/dedupe.ts';
 import { FRAMEWORKS, type Setup } from '../servers.ts';
 import {
@@ -8,6 +12,7 @@ import {
   expectRefused,
   hatex,
   head,
+  isExpress,
   PAYMENT,
   post,
   serve,
@@ -377,6 +382,78 @@ describe.each(FRAMEWORKS)('%s: dedupe', (framework) => {
   });
 });
 
+describe.each(FRAMEWORKS)('%s: other middleware that answered meanwhile', (framework) => {
+  const unhandled: unknown[] = [];
+  const note = (error: unknown) => unhandled.push(error);
+  beforeEach(() => {
+    unhandled.length = 0;
+    process.on('unhandledRejection', note);
+    process.on('uncaughtExceptionMonitor', note);
+  });
+  afterEach(() => {
+    process.off('unhandledRejection', note);
+    process.off('uncaughtExceptionMonitor', note);
+  });
+
+  /** A merchant's own timeout: it answers 504, or begins to, as soon as the store was asked. */
+  async function impatient(result: ClaimResult, isWhole = true) {
+    let give: (result: ClaimResult) => void = () => {};
+    const { store, log } = notebook(() => new Promise((resolve) => (give = resolve)));
+    const asked = () => until(() => log.includes('claim'));
+    const onTime = isExpress(framework)
+      ? (_req: never, res: ServerResponse, next: () => void) => {
+          next();
+          asked().then(() => {
+            res.writeHead(504).flushHeaders();
+            if (isWhole) res.end();
+          });
+        }
+      : async (ctx: KoaContext, next: () => Promise<unknown>) => {
+          await Promise.race([next(), asked()]);
+          ctx.body = isWhole ? '' : new PassThrough();
+          ctx.status = 504;
+          if (!isWhole) ctx.flushHeaders();
+        };
+    const rejected: string[] = [];
+    const app = await serve(framework, {
+      before: [onTime],
+      options: { dedupe: store, onRejected: ({ error }) => rejected.push(error.code) },
+    });
+    const { headers, body } = hatex();
+    // The client stays, so that nothing but the answer tells.
+    const client = await Client.open(app.port);
+    client.send(
+      head({ headers: { ...headers, 'content-length': `${body.length}` } }, 'keep-alive'),
+    );
+    client.send(body);
+    await until(() => client.received.startsWith('HTTP/1.1 504'));
+    give(result);
+    await new Promise((resolve) => setTimeout(resolve, 30));
+    client.socket.destroy();
+    return { app, log, rejected };
+  }
+
+  it('a redelivery that shows too late ends in silence', async () => {
+    const { app, log, rejected } = await impatient({ status: 'done' });
+    expect([unhandled, log, rejected, app.events, app.errors]).toEqual([[], ['claim'], [], [], []]);
+  });
+
+  it.each([
+    ['a whole answer', true],
+    ['the beginning of one', false],
+  ])('a claim that comes after %s is given back, as if the client had gone', async (_, isWhole) => {
+    const { app, log, rejected } = await impatient({ status: 'claimed' }, isWhole);
+    expect([unhandled, log, app.events]).toEqual([[], ['claim', 'release'], []]);
+    expect([rejected, app.nexts]).toEqual([['body_aborted'], 1]);
+  });
+
+  it('a claim that is refused too late changes nothing of the answer', async () => {
+    const { app, log, rejected } = await impatient({ status: 'in_progress', retryAfter: 500 });
+    expect([unhandled, log, app.events]).toEqual([[], ['claim'], []]);
+    expect([rejected, app.nexts]).toEqual([['delivery_in_progress'], 1]);
+  });
+});
+
 describe.each(FRAMEWORKS)('%s: a claim that is held', (framework) => {
   const slow = (ms: number) => () => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -410,14 +487,21 @@ describe.each(FRAMEWORKS)('%s: a claim that is held', (framework) => {
     ['a claim that was lost', async () => false],
   ])('tells of %s on payproof:unsettled, after the answer', async (_, commit) => {
     const told: unknown[] = [];
-    const listen = (message: unknown) => told.push(message);
+    // A commit that fails is tried again for a while: not to be heard by the next test.
+    const transaction_id = randomUUID();
+    const listen = (message: unknown) => {
+      if ((message as { key: string }).key.includes(transaction_id)) told.push(message);
+    };
     subscribe('payproof:unsettled', listen);
     onTestFinished(() => void unsubscribe('payproof:unsettled', listen));
     const { store } = notebook();
     const app = await serve(framework, { options: { dedupe: { ...store, commit } } });
-    expect((await post(app, hatex())).status).toBe(200);
+    expect((await post(app, hatex({ ...PAYMENT, transaction_id }))).status).toBe(200);
     await until(() => told.length > 0);
-    expect(told).toEqual([{ key: expect.stringContaining('HTX-1'), error: expect.any(Error) }]);
+    expect(told[0]).toEqual({
+      key: `hatexcard:payment.succeeded:${transaction_id}`,
+      error: expect.any(Error),
+    });
   });
 
   it.each(['mark', 'skip'] as const)(

@@ -63,6 +63,18 @@ describe.each(FRAMEWORKS)('%s: onRejected', (framework) => {
     });
   });
 
+  it('gets no content type that a sender made up', async () => {
+    const { app, rejections } = await recording();
+    for (const [type, shown] of [
+      ['text/plain; charset=utf-8', 'text/plain'],
+      ['private/jane@shop.example', 'other'],
+    ] as const) {
+      await post(app, { ...hatex(), headers: { 'content-type': type } });
+      await until(() => rejections.length > 0);
+      expect(rejections.pop()).toMatchObject({ request: { contentType: shown } });
+    }
+  });
+
   it('gets no length of a body that was not read to its end', async () => {
     const { app, rejections } = await recording({ options: { limit: 10 } });
     await post(app, hatex());

@@ -1,6 +1,7 @@
 import { gzipSync } from 'node:zlib';
 import express5 from 'express';
 import express4 from 'express4';
+import { koaBody } from 'koa-body';
 import koaParser from 'koa-bodyparser';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { dexchange, hitpay } from '../../src/index.ts';
@@ -171,6 +172,30 @@ describe.each(FRAMEWORKS)('%s: a hostile body', (framework) => {
   it('400 for 20 KB of [ in an authentic event of HitPay', async () => {
     const app = await serve(framework, { provider: providers });
     expectRefused(app, await post(app, hitpayEvent(brackets)), 400, 'body_malformed');
+  });
+
+  it('400 and a report for an object of 45,000 levels that a parser left', async () => {
+    const levels = 45_000;
+    const deep = `{"event":"payment.success","more":${'['.repeat(levels)}${']'.repeat(levels)}}`;
+    const parser = isExpress(framework)
+      ? (framework === 'express4' ? express4 : express5).json()
+      : koaBody();
+    const provider = dexchange({ token: { secret: SECRET } });
+    for (const [setup, sent] of [
+      [{}, hatex(deep)],
+      [{}, { ...hatex(deep), headers: hatex().headers }],
+      [{ provider }, { ...dex(), body: deep }],
+    ] as const) {
+      const rejected: string[] = [];
+      const app = await serve(framework, {
+        ...setup,
+        before: [parser],
+        options: { onRejected: ({ error }) => rejected.push(error.code) },
+      });
+      expectRefused(app, await post(app, sent), 400, 'body_malformed');
+      await until(() => rejected.length > 0);
+      expect(rejected).toEqual(['body_malformed']);
+    }
   });
 
   it.each(['__proto__', 'constructor', 'prototype', 'toString', 'hasOwnProperty'])(

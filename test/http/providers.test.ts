@@ -154,6 +154,40 @@ describe.each(FRAMEWORKS)('%s: a function that gives the provider', (framework) 
     }
   });
 
+  const [wrongForm, wrongEvent] = [hitpayForm(ORDER, 'wrong'), hitpayEvent(EVENT, 'wrong')];
+  const typed = (sent: Sent, type: string): Sent => ({
+    ...sent,
+    headers: { ...sent.headers, 'content-type': type },
+  });
+  it.each<[string, Sent, number]>([
+    ['with a wrong signature', wrongEvent, 403],
+    ['with no signature', typed({ ...wrongEvent, headers: {} }, 'application/json'), 403],
+    ['with junk for a signature', { ...wrongForm, body: 'amount=1&hmac=zz' }, 403],
+    ['that is a form with a wrong signature', wrongForm, 403],
+    ['that is empty', { ...wrongEvent, body: '' }, 403],
+    ['that is no JSON', { ...wrongEvent, body: '{' }, 403],
+    ['of text/plain', typed(wrongEvent, 'text/plain'), 415],
+    ['of multipart/form-data', typed(wrongForm, 'multipart/form-data; boundary=x'), 415],
+    ['of text/html', typed(wrongEvent, 'text/html; charset=utf-8'), 415],
+    ['without a content type', { ...wrongEvent, headers: {} }, 415],
+    ['with a content type that is junk', typed(wrongEvent, ';'), 415],
+    ['in another charset', typed(wrongEvent, 'application/json; charset=utf-7'), 415],
+    [
+      'that is compressed',
+      typed({ ...wrongEvent, headers: { 'content-encoding': 'br' } }, ''),
+      415,
+    ],
+    ['of another method', { ...wrongEvent, method: 'PUT' }, 405],
+    ['over the limit', { ...wrongEvent, body: 'x'.repeat(300_000) }, 413],
+  ])('an unknown shop answers a delivery %s as a known one does', async (_, sent, status) => {
+    const known = await serve(framework, { provider: () => hitpay({ salt: SECRET }) });
+    const unknown = await serve(framework, { provider: () => null });
+    const answers = [await post(known, sent), await post(unknown, sent)];
+    expect(answers[0]?.status).toBe(status);
+    expect(answers[1]?.raw).toBe(answers[0]?.raw);
+    expect([known.events, unknown.events]).toEqual([[], []]);
+  });
+
   it.each([{}, 'hatexcard', [], [{}], 1, false, ''])(
     '500 for what is no provider: %j',
     async (nonsense) => {

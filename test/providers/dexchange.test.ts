@@ -155,6 +155,22 @@ describe('dexchange: options', () => {
     expect(() => dexchange({ token: { secret: 'x' }, confirm })).toThrow(error);
   });
 
+  it.each([
+    ['a line break', 'key-one\nkey-two'],
+    ['a carriage return', 'key-one\rkey-two'],
+    ['a NUL', 'key-one\0key-two'],
+    ['a space', 'key-one key-two'],
+    ['a tab', 'key-one\tkey-two'],
+    ['a letter beyond ASCII', 'key-one-clé'],
+    ['an emoji', 'key-one-😀'],
+    ['a trailing line break', 'key-one\n'],
+  ])('throws for an apiKey with %s, and does not quote it', (_, apiKey) => {
+    const error = thrown(() => dexchange({ token: { secret: 'x' }, confirm: { apiKey } }));
+    expect(error).toBeInstanceOf(TypeError);
+    expect((error as Error).message).toContain('confirm.apiKey');
+    expect(everythingShown(error)).not.toContain('key-one');
+  });
+
   it('has confirm only where it is configured', () => {
     expect('confirm' in dexchange({ token: { secret: 'x' } })).toBe(false);
     expect(dexchange({ token: { secret: 'x' }, confirm: { apiKey: API_KEY } }).confirm).toBeTypeOf(
@@ -458,6 +474,19 @@ describe('dexchange: the event', () => {
     expect(new Set(ids).size).toBe(ids.length);
   });
 
+  it('that names neither an order nor a transaction is identified by its content', () => {
+    const bare = (change: object = {}) =>
+      deliver({
+        body: { STATUS: 'SUCCESS', AMOUNT: 5000, ...change },
+        options: { bearer: { token: 'tok' } },
+        headers: { authorization: 'Bearer tok' },
+      }).id;
+    expect(bare()).toMatch(/^dexchange:[\w-]{43}::payment\.succeeded$/);
+    expect(bare()).toBe(bare());
+    expect(bare({ AMOUNT: 5001 })).not.toBe(bare());
+    expect(bare({ id: 'TIDabc123' })).toBe('dexchange:TIDabc123:TIDabc123:payment.succeeded');
+  });
+
   it('of a link is identified by the order where it has no id of its own', () => {
     const { id: _, ...rest } = BODY;
     expect(deliver({ body: rest })).toMatchObject({
@@ -545,7 +574,7 @@ describe('dexchange: confirm, by an injected fetch', () => {
       provider: 'dexchange',
       scheme: 'dexchange/token',
       trust: 'confirmed',
-      id: 'dexchange:ORDER-1:TIDabc123:payment.succeeded',
+      id: 'dexchange:transaction:TIDABC123:payment.succeeded',
       type: 'payment.succeeded',
       reference: ORDER,
       amount: { currency: 'XOF', value: '4900', minorUnits: 4900 },
@@ -570,7 +599,7 @@ describe('dexchange: confirm, by an injected fetch', () => {
     const fetch = fake(() => json(answer({ Status })));
     const event = await confirmed({ fetch }, { STATUS });
     expect(event).toMatchObject({ type, trust: 'confirmed' });
-    expect(event.id).toBe(`dexchange:ORDER-1:TIDabc123:${type === 'other' ? Status : type}`);
+    expect(event.id).toBe(`dexchange:transaction:TIDABC123:${type === 'other' ? Status : type}`);
   });
 
   it.each([[undefined], [null], ['x'], [-4900], [4900.5]])(
@@ -731,6 +760,15 @@ describe('dexchange: confirm, transactionId', () => {
     const fetch = fake(() => json(answer()));
     expect(await codeOf(confirmed({ fetch, transactionId }))).toBe(outcome);
     expect(fetch).toHaveBeenCalledTimes(outcome === 'nothing was thrown' ? 1 : 0);
+  });
+
+  it('that never comes counts against the timeout', async () => {
+    const fetch = fake(() => json(answer()));
+    const started = performance.now();
+    const confirm = { fetch, timeout: 30, transactionId: () => new Promise<never>(() => {}) };
+    expect(await codeOf(confirmed(confirm))).toBe('confirmation_unavailable');
+    expect(performance.now() - started).toBeLessThan(2_000);
+    expect(fetch).not.toHaveBeenCalled();
   });
 
   it('is asked by the order', async () => {

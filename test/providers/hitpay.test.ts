@@ -463,22 +463,41 @@ describe('hitpay/event: payment_request', () => {
     expect(event({ ...PAYMENT_REQUEST, status: 'expired', payments }).paymentId).toBe('p3');
   });
 
-  it.each([
-    [undefined],
-    [null],
-    [[]],
-    [{}],
-    ['p1'],
-    [[null, 'p1', ['p1']]],
-    [[{ id: '' }]],
-    [[{ id: 5 }]],
-  ])('is identified by the request where payments is %j', (payments) => {
-    expect(event({ ...PAYMENT_REQUEST, payments })).toMatchObject({
-      paymentId: null,
-      type: 'payment.succeeded',
-      id: `hitpay:payment_request:${UUID_2}:payment.succeeded`,
-    });
-  });
+  it.each([[[]], [[null, 'p1', ['p1']]], [[{ id: '' }]], [[{ id: 5 }]]])(
+    'is identified by the request where payments is %j',
+    (payments) => {
+      expect(event({ ...PAYMENT_REQUEST, payments })).toMatchObject({
+        paymentId: null,
+        type: 'payment.succeeded',
+        id: `hitpay:payment_request:${UUID_2}:payment.succeeded:completed`,
+      });
+    },
+  );
+
+  it.each([[undefined], [null], [{}], ['p1']])(
+    'is not told from other kinds where it says completed and payments is %j',
+    (payments) => {
+      expect(event({ ...PAYMENT_REQUEST, payments })).toMatchObject({
+        type: 'other',
+        reference: null,
+        amount: null,
+        id: expect.stringMatching(/^hitpay:other:[\w-]{43}$/),
+      });
+    },
+  );
+
+  it.each(['pending', 'failed', 'expired', 'canceled'])(
+    'that nobody paid needs no payments to be told: %s',
+    (status) => {
+      const { payments: _, ...request } = PAYMENT_REQUEST;
+      expect(event({ ...request, status })).toMatchObject({
+        type: `payment.${status}`,
+        reference: 'ABC123',
+        paymentId: null,
+        id: `hitpay:payment_request:${UUID_2}:payment.${status}:${status}`,
+      });
+    },
+  );
 
   it.each([
     ['pending', 'payment.pending'],
@@ -591,6 +610,16 @@ describe('hitpay/event: charge', () => {
 });
 
 describe('hitpay/event: other kinds', () => {
+  /** Money that goes out, in the words of money that comes in. */
+  const TRANSFER = {
+    id: UUID,
+    reference_number: 'ABC123',
+    status: 'completed',
+    amount: 599,
+    currency: 'SGD',
+    beneficiary: { name: 'Jane' },
+  };
+
   it('recurring billing is other, with its reference', () => {
     const body = {
       event: 'recurring_billing.method_attached',
@@ -618,6 +647,10 @@ describe('hitpay/event: other kinds', () => {
     [{ id: 5, refunded_amount: 0, status: 'succeeded' }],
     [{ recurring_billing: 'r1' }],
     [{ recurring_billing: [] }],
+    [TRANSFER],
+    [{ ...TRANSFER, status: 'succeeded' }],
+    [{ ...TRANSFER, status: 'refunded' }],
+    [{ ...TRANSFER, status: 'inactive' }],
   ])('%j is other, identified by its content', (body) => {
     const read = event(body);
     expect(read).toMatchObject({ type: 'other', paymentId: null, payload: body });
@@ -652,6 +685,16 @@ describe('hitpay: identity', () => {
       event({ ...CHARGE, status: 'succeeded_manually' }).id,
     ];
     expect(new Set(ids).size).toBe(1);
+  });
+
+  it('is another where a telling does not name the order', () => {
+    const { payment_request: _, ...unnamed } = CHARGE;
+    const ids = [
+      event(unnamed).id,
+      event({ ...PAYMENT_REQUEST, reference_number: null }).id,
+      form(fieldsOf({ reference_number: undefined })).id,
+    ];
+    expect(new Set(ids)).toEqual(new Set([`${form(fieldsOf()).id}:no reference`]));
   });
 
   it('differs for every other fact', () => {

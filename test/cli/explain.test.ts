@@ -1,0 +1,425 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
+import { readRequest } from '../../src/cli/request.ts';
+import {
+  expired,
+  type Scheme,
+  type SignedDelivery,
+  type Signer,
+  signed,
+  tampered,
+} from '../../src/testing.ts';
+import { inProcess, run, SECRETS } from './support.ts';
+
+const at = new Date('2026-11-02T10:00:00Z');
+const S = SECRETS;
+const SIGNERS: Record<Scheme, Signer> = {
+  'hatexcard/timestamped': {
+    provider: 'hatexcard',
+    scheme: 'timestamped',
+    secret: S.HATEXCARD_SECRET,
+    at,
+  },
+  'hatexcard/body': { provider: 'hatexcard', scheme: 'body', secret: S.HATEXCARD_SECRET, at },
+  'hitpay/form': { provider: 'hitpay', scheme: 'form', secret: S.HITPAY_SALT, at },
+  'hitpay/event': { provider: 'hitpay', scheme: 'event', secret: S.HITPAY_EVENT_SALT, at },
+  'dexchange/token': {
+    provider: 'dexchange',
+    scheme: 'token',
+    secret: S.DEXCHANGE_CALLBACK_SECRET,
+    at,
+  },
+  'dexchange/bearer': {
+    provider: 'dexchange',
+    scheme: 'bearer',
+    secret: S.DEXCHANGE_BEARER_TOKEN,
+    at,
+  },
+  'dexchange/signature': {
+    provider: 'dexchange',
+    scheme: 'signature',
+    secret: S.DEXCHANGE_SIGNATURE_SECRET,
+    header: 'x-sig',
+    at,
+  },
+};
+const SCHEMES = Object.keys(SIGNERS) as Scheme[];
+
+const FORMS: Record<string, (delivery: SignedDelivery) => string> = {
+  'raw HTTP': ({ path, headers, body }) => {
+    const all = { host: 'shop.example', ...headers, 'content-length': Buffer.byteLength(body) };
+    const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`);
+    return `POST ${path} HTTP/1.1\r\n${lines.join('')}\r\n${body}`;
+  },
+  'a HAR entry': (delivery) => JSON.stringify(har(delivery)),
+  'a HAR file': (delivery) => JSON.stringify({ log: { version: '1.2', entries: [har(delivery)] } }),
+  curl: ({ path, headers, body }) => {
+    const quoted = (text: string) => `'${text.replaceAll("'", "'\\''")}'`;
+    const lines = Object.entries(headers).map(
+      ([name, value]) => `-H ${quoted(`${name}: ${value}`)}`,
+    );
+    return [
+      `curl ${quoted(`https://shop.example${path}`)}`,
+      '-X POST',
+      ...lines,
+      `--data-raw ${quoted(body)}`,
+    ].join(' \\\n  ');
+  },
+  'curl with $': ({ path, headers, body }) => {
+    const escaped = body.replace(/['\\\u0080-\uffff]/g, (c) =>
+      c < '\u0080' ? `\\${c}` : `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`,
+    );
+    const lines = Object.entries(headers).map(([name, value]) => `-H "${name}: ${value}"`);
+    return `$ curl -sS ${lines.join(' ')} --data-binary $'${escaped}' "https://shop.example${path}" | jq .`;
+  },
+};
+
+function har({ path, headers, body }: SignedDelivery) {
+  return {
+    startedDateTime: at.toISOString(),
+    request: {
+      method: 'POST',
+      url: `https://shop.example${path}`,
+      headers: [
+        { name: ':method', value: 'POST' },
+        ...Object.entries(headers).map(([name, value]) => ({ name, value })),
+      ],
+      postData: { mimeType: headers['content-type'], text: body },
+    },
+  };
+}
+
+const directory = mkdtempSync(join(tmpdir(), 'payproof-explain-'));
+afterAll(() => rmSync(directory, { recursive: true }));
+let files = 0;
+function saved(text: string | Buffer): string {
+  const path = join(directory, `${++files}`);
+  writeFileSync(path, text);
+  return path;
+}
+
+function silent({ stdout, stderr }: { stdout: string; stderr: string }): void {
+  for (const secret of Object.values(SECRETS)) expect(stdout + stderr).not.toContain(secret);
+}
+
+const argvOf = (scheme: Scheme) => {
+  const [provider = '', name = ''] = scheme.split('/');
+  return [
+    'explain',
+    '--provider',
+    provider,
+    '--scheme',
+    name,
+    ...(name === 'signature' ? ['--header', 'X-Sig'] : []),
+  ];
+};
+
+describe.each(SCHEMES)('payproof explain, %s', (scheme) => {
+  it.each(Object.keys(FORMS))('%s: verified, refused, and by --json', async (form) => {
+    const write = FORMS[form] as (delivery: SignedDelivery) => string;
+    const delivery = signed(SIGNERS[scheme], { reference: 'ORDER-7' });
+    const good = await inProcess([...argvOf(scheme), saved(write(delivery))]);
+    silent(good);
+    expect(good.code, good.stdout).toBe(0);
+    expect(good.stdout).toMatch(new RegExp(`^verified {2}${scheme}\n`));
+    expect(good.stdout).toContain('ORDER-7');
+
+    const broken = await inProcess([...argvOf(scheme), '--json', saved(write(tampered(delivery)))]);
+    silent(broken);
+    const result = JSON.parse(broken.stdout);
+    expect(broken.code).toBe(1);
+    expect(result).toMatchObject({
+      verified: false,
+      status: 403,
+      code: expect.stringMatching(/_mismatch$/),
+    });
+    expect(result.diagnosis).toMatchObject({
+      cause: expect.any(String),
+      confidence: expect.any(String),
+    });
+  });
+
+  it('as a process of its own: a file, stdin, and a secret that is not right', async () => {
+    const text = FORMS['raw HTTP']?.(signed(SIGNERS[scheme])) ?? '';
+    const wrong = Object.fromEntries(Object.keys(S).map((name) => [name, 'not-the-secret']));
+    const [file, stdin, refused] = await Promise.all([
+      run([...argvOf(scheme), '--request', saved(text)]),
+      run([...argvOf(scheme), '-', '--quiet'], SECRETS, text),
+      run([...argvOf(scheme), '-'], wrong, text),
+    ]);
+    expect(file).toMatchObject({ code: 0, stdout: expect.stringMatching(/^verified/) });
+    expect(file.stderr).toMatch(/^note: Judged as of /);
+    expect(stdin).toEqual({ code: 0, stdout: '', stderr: '' });
+    expect(refused).toMatchObject({ code: 1, stdout: expect.stringMatching(/^refused/) });
+    for (const one of [file, stdin, refused]) silent(one);
+    expect(refused.stdout).not.toContain('not-the-secret');
+  });
+});
+
+describe('payproof explain', () => {
+  const form = () => signed(SIGNERS['hitpay/form'], { reference: 'A B', amount: '5.00' });
+  const explain = (text: string | Buffer, ...more: string[]) =>
+    inProcess(['explain', '--provider', 'hitpay', saved(text), ...more]);
+  const raw = (delivery: SignedDelivery) => FORMS['raw HTTP']?.(delivery) ?? '';
+
+  it('says what is wrong as a person reads it', async () => {
+    const { stdout } = await inProcess(['explain', '--provider', 'hitpay', saved(raw(form()))], {
+      env: { HITPAY_SALT: `${S.HITPAY_SALT}`.slice(0, -1) },
+      isTTY: true,
+    });
+    expect(stdout).toContain('refused');
+    expect(stdout).toContain('\u001b[');
+    expect(stdout).toMatch(/What to do: /);
+    for (const line of stdout.split('\n')) expect(line.length).toBeLessThan(110);
+  });
+
+  it.each([
+    [
+      'HITPAY_SALT',
+      { HITPAY_SALT: 'wrong', HATEXCARD_SECRET: S.HITPAY_SALT },
+      [],
+      'HATEXCARD_SECRET',
+    ],
+    ['--try', { HITPAY_SALT: 'wrong', OLD_SALT: S.HITPAY_SALT }, ['--try', 'OLD_SALT'], 'OLD_SALT'],
+  ])('finds a secret of another variable: %s', async (_, env, more, name) => {
+    const result = await inProcess(
+      ['explain', '--provider', 'hitpay', saved(raw(form())), '--json', ...more],
+      { env },
+    );
+    const { diagnosis } = JSON.parse(result.stdout);
+    expect(diagnosis).toMatchObject({ cause: 'secret_other', confidence: 'proven' });
+    expect(JSON.stringify(diagnosis.evidence)).toContain(name);
+    silent(result);
+  });
+
+  it('proves hmac left in, and a salt of the other option', async () => {
+    const swapped = { HITPAY_SALT: S.HITPAY_EVENT_SALT, HITPAY_EVENT_SALT: S.HITPAY_SALT };
+    const { stdout } = await inProcess(['explain', '--provider', 'hitpay', saved(raw(form()))], {
+      env: swapped,
+    });
+    expect(stdout).toContain('secret_other_option (proven)');
+  });
+
+  it('does not take a request for expired because it was saved', async () => {
+    const delivery = expired(
+      signed(
+        SIGNERS['hatexcard/timestamped'] as Signer & {
+          provider: 'hatexcard';
+          scheme: 'timestamped';
+        },
+      ),
+    );
+    const argv = ['explain', '--provider', 'hatexcard', saved(raw(delivery))];
+    const own = await inProcess([...argv, '--json']);
+    expect(own.code).toBe(0);
+    expect(JSON.parse(own.stdout)).toMatchObject({ atSource: 'timestamp', verified: true });
+    for (const [time, code] of [
+      ['now', 1],
+      ['2026-11-02T10:00:00Z', 1],
+      ['2026-11-02T09:51:00Z', 0],
+      [`${+at / 1000 - 600}`, 0],
+    ] as const) {
+      const judged = await inProcess([...argv, '--at', time]);
+      expect(judged.code, time).toBe(code);
+      if (code === 1) expect(judged.stdout).toContain('clock_skew (proven)');
+    }
+    expect(await inProcess([...argv, '--at', 'yesterday'])).toMatchObject({ code: 2 });
+  });
+
+  it('takes the time from the HAR, from Date, or from the clock', async () => {
+    const source = async (text: string) =>
+      JSON.parse((await explain(text, '--json')).stdout).atSource;
+    expect(await source(FORMS['a HAR entry']?.(form()) ?? '')).toBe('har');
+    expect(
+      await source(raw({ ...form(), headers: { ...form().headers, date: at.toUTCString() } })),
+    ).toBe('date');
+    expect(await source(raw(form()))).toBe('clock');
+    const { request } = har(form());
+    expect(await source(JSON.stringify({ startedDateTime: 'x', request }))).toBe('clock');
+    expect(await source(JSON.stringify(request))).toBe('clock');
+  });
+
+  it('GET, and a compressed body', async () => {
+    const got = await explain('GET /webhooks/hitpay HTTP/1.1\r\nHost: x\r\n\r\n');
+    expect(got.stdout).toMatch(/method_not_allowed \(405\)[\s\S]*not_post/);
+    const headers = { ...form().headers, 'content-encoding': 'gzip' };
+    const zipped = await explain(raw({ ...form(), headers }));
+    expect(zipped.stdout).toMatch(/content_encoding_unsupported \(415\)[\s\S]*content_encoding/);
+  });
+
+  it('several proofs of DExchange: each delivery is judged by its own', async () => {
+    const results = await Promise.all(
+      (['token', 'bearer', 'signature'] as const).map((name) =>
+        inProcess([
+          'explain',
+          '--provider',
+          'dexchange',
+          '--header',
+          'x-sig',
+          saved(raw(signed(SIGNERS[`dexchange/${name}`]))),
+        ]),
+      ),
+    );
+    expect(results.map(({ code }) => code)).toEqual([0, 0, 0]);
+    const env = { DEXCHANGE_BEARER_TOKEN: S.DEXCHANGE_BEARER_TOKEN };
+    const own = {
+      provider: 'dexchange',
+      scheme: 'bearer',
+      secret: S.DEXCHANGE_BEARER_TOKEN,
+      header: 'x-key',
+    } as const;
+    const argv = ['explain', '--provider', 'dexchange', saved(raw(signed(own)))];
+    expect(await inProcess([...argv, '--header', 'x-key'], { env })).toMatchObject({ code: 0 });
+  });
+
+  it('asks for the secret on a terminal, but not where stdin is the request', async () => {
+    const typed = `${S.HITPAY_SALT}\n`;
+    const argv = ['explain', '--provider', 'hitpay', '--scheme', 'form'];
+    const asked = await inProcess([...argv, saved(raw(form()))], { env: {}, typed });
+    expect(asked).toMatchObject({ code: 0 });
+    silent(asked);
+    expect(await inProcess([...argv, '-'], { env: {}, typed: raw(form()) })).toMatchObject({
+      code: 2,
+    });
+  });
+
+  it('an entry of a HAR file with several', async () => {
+    const text = JSON.stringify({ log: { entries: [har(tampered(form())), har(form())] } });
+    expect(await explain(text, '--entry', '1')).toMatchObject({ code: 1 });
+    expect(await explain(text, '--entry', '2')).toMatchObject({ code: 0 });
+    for (const more of [[], ['--entry', '3']]) {
+      const { code, stderr } = await explain(text, ...more);
+      expect(code).toBe(2);
+      expect(stderr).toContain('the HAR has 2 entries');
+    }
+  });
+});
+
+describe('readRequest', () => {
+  const read = (text: string | Buffer, entry?: number) => readRequest(Buffer.from(text), entry);
+  const bodyOf = (text: string) => read(text).body.toString();
+
+  it('raw HTTP: headers in any case, more than once, the body byte for byte', () => {
+    const head = 'POST /a?b=%20c HTTP/1.1\nX-A: 1\nx-a:  2 \n\n';
+    const request = read(Buffer.concat([Buffer.from(head), Buffer.from([0, 255, 13, 10, 65])]));
+    expect(request).toMatchObject({ method: 'POST', url: '/a?b=%20c', notes: [] });
+    expect({ ...request.headers }).toEqual({ 'x-a': ['1', '2'] });
+    expect([...request.body]).toEqual([0, 255, 13, 10, 65]);
+  });
+
+  it('raw HTTP: a URL in absolute form, without version, without body', () => {
+    expect(read('\n\nPOST http://x/y#z').url).toBe('/y');
+    expect(read('POST http://x?q').url).toBe('/?q');
+    expect(read('POST /y\nA: b').body).toHaveLength(0);
+  });
+
+  it('raw HTTP: what an editor did to the end', () => {
+    expect(read('POST / HTTP/1.1\n\nbody\n')).toMatchObject({
+      notes: [expect.stringContaining('left out')],
+    });
+    expect(bodyOf('POST / HTTP/1.1\n\nbody\n')).toBe('body');
+    expect(bodyOf('POST / HTTP/1.1\nContent-Length: 2\n\nbody')).toBe('bo');
+    const short = read('POST / HTTP/1.1\nContent-Length: 9\n\nbody');
+    expect(short.notes).toEqual(['Content-Length is 9, but the file holds 4 bytes of body.']);
+  });
+
+  it('raw HTTP: chunks', () => {
+    const head = 'POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n';
+    expect(bodyOf(`${head}3\r\nabc\r\n2;x=y\r\nde\r\n0\r\n\r\n`)).toBe('abcde');
+    for (const odd of ['abc', '3\r\nabcde', '3\r\nabc']) {
+      expect(read(head + odd)).toMatchObject({ notes: [expect.stringContaining('no chunks')] });
+      expect(bodyOf(head + odd)).toBe(odd);
+    }
+  });
+
+  it('HAR: base64, parsed fields, no body, a header that only postData knows', () => {
+    const request = (postData?: object) =>
+      read(JSON.stringify({ request: { method: 'post', url: 'http://x/y', postData } }));
+    expect(request({ text: 'YWJj', encoding: 'base64' }).body.toString()).toBe('abc');
+    const form = request({ mimeType: 'a/b', params: [{ name: 'a', value: 'b c' }, { name: 'd' }] });
+    expect(form.body.toString()).toBe('a=b+c&d=');
+    expect(form).toMatchObject({
+      method: 'POST',
+      headers: { 'content-type': ['a/b'] },
+      notes: [expect.any(String)],
+    });
+    expect(request().body).toHaveLength(0);
+  });
+
+  it.each([
+    [`curl x.example/y -d a=1 -d b=2`, 'POST', 'a=1&b=2', 'application/x-www-form-urlencoded'],
+    [`curl --url=http://x/y --json '{"a":1}'`, 'POST', '{"a":1}', 'application/json'],
+    [`curl -sSXPUT http://x/y -dz -HX-A:b`, 'PUT', 'z', 'application/x-www-form-urlencoded'],
+    [
+      `curl http://x/y --data-urlencode 'a=b c&' --data-urlencode '=d e' --data-urlencode 'f g'`,
+      'POST',
+      'a=b+c%26&d+e&f+g',
+      'application/x-www-form-urlencoded',
+    ],
+    [
+      `curl http://x/y -H 'Content-Type: text/x' --data "a\\"b\\$c\\\nd"`,
+      'POST',
+      'a"b$cd',
+      'text/x',
+    ],
+    [
+      `curl http://x/y --data-raw $'\\x41\\u00e9\\U0001F600\\n\\'\\q\\U99999999' `,
+      'POST',
+      "Aé😀\n'\\q\ufffd",
+      'application/x-www-form-urlencoded',
+    ],
+    [
+      `curl http://x/y --data-raw @b -o out --compressed && echo done`,
+      'POST',
+      '@b',
+      'application/x-www-form-urlencoded',
+    ],
+    [
+      `> curl.exe -k http://x/y -da\\ b & other`,
+      'POST',
+      'a b',
+      'application/x-www-form-urlencoded',
+    ],
+  ])('curl: %s', (text, method, body, type) => {
+    const request = read(text);
+    expect(request).toMatchObject({ method, url: '/y', headers: { 'content-type': [type] } });
+    expect(request.body.toString()).toBe(body);
+  });
+
+  it('curl: options that are headers', () => {
+    const { headers, method } = read(
+      `curl http://x/ -A agent -b c=d -e ref -u me:pw -H 'Empty;' -H 'Gone:' -H nonsense -m 5 - http://z`,
+    );
+    expect(method).toBe('GET');
+    expect({ ...headers }).toEqual({
+      'user-agent': ['agent'],
+      cookie: ['c=d'],
+      referer: ['ref'],
+      authorization: ['Basic bWU6cHc='],
+      empty: [''],
+    });
+  });
+
+  it.each([
+    ['', 'is empty'],
+    ['hello', 'this is no request'],
+    ['POST / HTTP/1.1\nnonsense\n\n', 'no header'],
+    ['{"a":', 'no JSON'],
+    ['{"a":1}', 'no HAR entry'],
+    ['{"log":{"entries":[]}}', '0 entries'],
+    ['{"request":{"method":"POST","url":"http://["}}', 'cannot be read'],
+    ['curl', 'this is no request'],
+    ['curl -d x', 'no URL'],
+    ['curl http://x -d', 'has no value'],
+    ['curl http://x -d @file', 'another file'],
+    ['curl http://x -F a=b', 'makes no request'],
+    ["curl http://x -d 'a", 'no partner'],
+    ['curl http://x -d "$body"', 'shell variables'],
+    ['curl http://x -d $body', 'shell variables'],
+    ['curl http://x -d "`date`"', 'shell variables'],
+  ])('refuses %j', (text, message) => {
+    expect(() => read(text)).toThrow(message);
+  });
+});
