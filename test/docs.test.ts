@@ -131,17 +131,16 @@ describe('the code in the documents', () => {
     expect(blocks.filter(({ document }) => document === 'README.md')).not.toEqual([]);
   });
 
-  it.each(blocks.map((block) => [`${block.document}:${block.line}`, block] as const))(
-    'compiles: %s',
-    async (_, block) => {
-      const name = fileName(block);
-      expect(output.split('\n').filter((line) => line.startsWith(name))).toEqual([]);
-      if (UNTYPED.includes(block.language)) {
-        const { code, output: message } = await run(directory, '--check', name);
-        expect(code, message).toBe(0);
-      }
-    },
-  );
+  it.each(
+    blocks.map((block) => [`${block.document}:${block.line}`, block] as const),
+  )('compiles: %s', async (_, block) => {
+    const name = fileName(block);
+    expect(output.split('\n').filter((line) => line.startsWith(name))).toEqual([]);
+    if (UNTYPED.includes(block.language)) {
+      const { code, output: message } = await run(directory, '--check', name);
+      expect(code, message).toBe(0);
+    }
+  });
 });
 
 describe('the README', () => {

@@ -238,78 +238,70 @@ describe('examples/existing-server', () => {
   });
 });
 
-describe.each(ALL)(
-  'the start of examples/%s',
-  (example) => {
-    async function failure(env: Record<string, string>): Promise<string> {
-      const child = launch(example, env);
-      let errors = '';
-      child.stderr?.on('data', (chunk) => {
-        errors += chunk;
-      });
-      child.stdout?.on('data', (line) => {
-        if (String(line).startsWith('listening')) child.kill('SIGKILL');
-      });
-      const [code] = await once(child, 'close');
-      expect(code).toBe(1);
-      return errors;
-    }
-    const real = {
-      HATEXCARD_SECRET: 'whsec_real',
-      HITPAY_SALT: 'real-salt',
-      DEXCHANGE_CALLBACK_SECRET: 'real-callback-secret',
-    };
-
-    it('refuses the development secrets in production, and on any address but this machine', async () => {
-      const [production, exposed] = await Promise.all([
-        failure({ NODE_ENV: 'production' }),
-        failure({ HOST: '0.0.0.0' }),
-      ]);
-      expect(production).toContain('not starting with a development secret');
-      expect(exposed).toContain('not starting with a development secret');
+describe.each(ALL)('the start of examples/%s', (example) => {
+  async function failure(env: Record<string, string>): Promise<string> {
+    const child = launch(example, env);
+    let errors = '';
+    child.stderr?.on('data', (chunk) => {
+      errors += chunk;
     });
-
-    it('refuses a development secret that was put in the environment, and an empty one', async () => {
-      const HATEXCARD_SECRET = 'development-only-HATEXCARD_SECRET';
-      const [known, empty] = await Promise.all([
-        failure({ ...real, NODE_ENV: 'production', HATEXCARD_SECRET }),
-        failure({ ...real, HATEXCARD_SECRET: '' }),
-      ]);
-      expect(known).toContain('not starting with a development secret');
-      expect(empty).toContain('the secret is empty');
+    child.stdout?.on('data', (line) => {
+      if (String(line).startsWith('listening')) child.kill('SIGKILL');
     });
+    const [code] = await once(child, 'close');
+    expect(code).toBe(1);
+    return errors;
+  }
+  const real = {
+    HATEXCARD_SECRET: 'whsec_real',
+    HITPAY_SALT: 'real-salt',
+    DEXCHANGE_CALLBACK_SECRET: 'real-callback-secret',
+  };
 
-    it('starts in production with secrets of its own, and ends in peace on SIGTERM', async () => {
-      const shop = await start(example, { ...real, NODE_ENV: 'production' });
-      const forged = await post(`${shop.url}/webhooks/hatexcard`, hatexcard('HT-1001', 1500));
-      expect(forged.status).toBe(403);
-      expect(await stop(shop)).toBe(0);
-    });
-  },
-  20_000,
-);
+  it('refuses the development secrets in production, and on any address but this machine', async () => {
+    const [production, exposed] = await Promise.all([
+      failure({ NODE_ENV: 'production' }),
+      failure({ HOST: '0.0.0.0' }),
+    ]);
+    expect(production).toContain('not starting with a development secret');
+    expect(exposed).toContain('not starting with a development secret');
+  });
+
+  it('refuses a development secret that was put in the environment, and an empty one', async () => {
+    const HATEXCARD_SECRET = 'development-only-HATEXCARD_SECRET';
+    const [known, empty] = await Promise.all([
+      failure({ ...real, NODE_ENV: 'production', HATEXCARD_SECRET }),
+      failure({ ...real, HATEXCARD_SECRET: '' }),
+    ]);
+    expect(known).toContain('not starting with a development secret');
+    expect(empty).toContain('the secret is empty');
+  });
+
+  it('starts in production with secrets of its own, and ends in peace on SIGTERM', async () => {
+    const shop = await start(example, { ...real, NODE_ENV: 'production' });
+    const forged = await post(`${shop.url}/webhooks/hatexcard`, hatexcard('HT-1001', 1500));
+    expect(forged.status).toBe(403);
+    expect(await stop(shop)).toBe(0);
+  });
+}, 20_000);
 
 describe('examples/README.md', () => {
-  it.each(SHOPS)(
-    'posts a payment that the %s shop accepts',
-    async (example) => {
-      const [, script = ''] =
-        /```sh\n(.*?)```/s.exec(readFileSync('examples/README.md', 'utf8')) ?? [];
-      const shop = await start(example);
-      try {
-        const here = script.replaceAll('http://127.0.0.1:3000', shop.url);
-        const child = spawn('bash', ['-euc', here], { stdio: ['ignore', 'pipe', 'ignore'] });
-        let output = '';
-        child.stdout.on('data', (chunk) => {
-          output += chunk;
-        });
-        expect(await once(child, 'close')).toEqual([0, null]);
-        expect(output).toMatch(/^HTTP\/1.1 200 OK/);
-        expect(output).toContain('"paid":true');
-      } finally {
-        await stop(shop);
-      }
-    },
-    20_000,
-  );
+  it.each(SHOPS)('posts a payment that the %s shop accepts', async (example) => {
+    const [, script = ''] =
+      /```sh\n(.*?)```/s.exec(readFileSync('examples/README.md', 'utf8')) ?? [];
+    const shop = await start(example);
+    try {
+      const here = script.replaceAll('http://127.0.0.1:3000', shop.url);
+      const child = spawn('bash', ['-euc', here], { stdio: ['ignore', 'pipe', 'ignore'] });
+      let output = '';
+      child.stdout.on('data', (chunk) => {
+        output += chunk;
+      });
+      expect(await once(child, 'close')).toEqual([0, null]);
+      expect(output).toMatch(/^HTTP\/1.1 200 OK/);
+      expect(output).toContain('"paid":true');
+    } finally {
+      await stop(shop);
+    }
+  }, 20_000);
 });

@@ -78,12 +78,18 @@ describe('WebhookError', () => {
     expect(error.headers).toEqual({ 'Retry-After': '5' });
   });
 
-  it.each(['', 'nope', 'toString', 'constructor', '__proto__', 'hasOwnProperty', undefined, 5])(
-    'throws a TypeError for the code %j',
-    (code) => {
-      expect(() => new WebhookError(code as WebhookErrorCode)).toThrow(TypeError);
-    },
-  );
+  it.each([
+    '',
+    'nope',
+    'toString',
+    'constructor',
+    '__proto__',
+    'hasOwnProperty',
+    undefined,
+    5,
+  ])('throws a TypeError for the code %j', (code) => {
+    expect(() => new WebhookError(code as WebhookErrorCode)).toThrow(TypeError);
+  });
 });
 
 describe('isWebhookError', () => {

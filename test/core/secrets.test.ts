@@ -294,12 +294,18 @@ describe('tokenKey', () => {
     expect(find('two')).toBe('token#2');
   });
 
-  it.each(['', 'o', 'on', 'ones', 'One', 'two ', 'one,two', 'three'])(
-    'finds none for %j',
-    (text) => {
-      expect(find(text)).toBeUndefined();
-    },
-  );
+  it.each([
+    '',
+    'o',
+    'on',
+    'ones',
+    'One',
+    'two ',
+    'one,two',
+    'three',
+  ])('finds none for %j', (text) => {
+    expect(find(text)).toBeUndefined();
+  });
 
   it('finds no expired one', () => {
     expect(find('one', new Date(+NOW + 1))).toBeUndefined();

@@ -64,14 +64,15 @@ describe('verify: the content type', () => {
     expect(code(() => verify(providerOf(vector), input))).toBe('content_type_unsupported');
   });
 
-  it.each(['application/json;charset=utf-8', 'APPLICATION/JSON', undefined])(
-    'may be %j',
-    (type) => {
-      const vector = first('hatexcard');
-      const input = { ...inputOf(vector), headers: { ...vector.headers, 'content-type': type } };
-      expect(verify(providerOf(vector), input).provider).toBe('hatexcard');
-    },
-  );
+  it.each([
+    'application/json;charset=utf-8',
+    'APPLICATION/JSON',
+    undefined,
+  ])('may be %j', (type) => {
+    const vector = first('hatexcard');
+    const input = { ...inputOf(vector), headers: { ...vector.headers, 'content-type': type } };
+    expect(verify(providerOf(vector), input).provider).toBe('hatexcard');
+  });
 });
 
 describe('verify: the judge', () => {
@@ -178,12 +179,11 @@ describe('verify: silence', () => {
     }
   });
 
-  it.each(providers.map((provider) => [provider.name, provider] as const))(
-    'a printed provider shows no secret: %s',
-    (_, provider) => {
-      expect(everythingShown(provider)).not.toContain('hunter2');
-    },
-  );
+  it.each(
+    providers.map((provider) => [provider.name, provider] as const),
+  )('a printed provider shows no secret: %s', (_, provider) => {
+    expect(everythingShown(provider)).not.toContain('hunter2');
+  });
 
   it('an account is named by the first secret, and does not show it', () => {
     const accounts = [...providers, hitpay({ eventSalt: SECRET })].map((one) => one.account?.());

@@ -82,35 +82,34 @@ describe('junk', () => {
     fc.dictionary(fc.string(), fc.string()).map((one) => new URLSearchParams(one).toString()),
   );
 
-  it.each(providers.map((provider, index) => ({ index, provider })))(
-    'proves nothing ($index, $provider.name)',
-    ({ provider }) => {
-      fc.assert(
-        fc.property(text, proof, fc.integer({ min: -400, max: 400 }), (body, sent, skew) => {
-          const form = provider.name === 'hitpay' && body.includes('=');
-          const found = diagnose(
-            provider,
-            {
-              headers: {
-                'content-type': form ? 'application/x-www-form-urlencoded' : 'application/json',
-                'x-hatex-signature': sent,
-                'x-hatex-timestamp': `${SECONDS + skew}`,
-                'hitpay-signature': sent,
-                authorization: `Bearer ${sent}`,
-                'x-signature': sent,
-              },
-              body: Buffer.from(form ? `${body}&hmac=${sent}` : body),
-              url: `${url.pathname}?payproof=${encodeURIComponent(Buffer.from(sent).toString())}`,
-              receivedAt: NOW,
+  it.each(
+    providers.map((provider, index) => ({ index, provider })),
+  )('proves nothing ($index, $provider.name)', ({ provider }) => {
+    fc.assert(
+      fc.property(text, proof, fc.integer({ min: -400, max: 400 }), (body, sent, skew) => {
+        const form = provider.name === 'hitpay' && body.includes('=');
+        const found = diagnose(
+          provider,
+          {
+            headers: {
+              'content-type': form ? 'application/x-www-form-urlencoded' : 'application/json',
+              'x-hatex-signature': sent,
+              'x-hatex-timestamp': `${SECONDS + skew}`,
+              'hitpay-signature': sent,
+              authorization: `Bearer ${sent}`,
+              'x-signature': sent,
             },
-            { maxTrials: 200, maxTime: 60_000, orders: ['A', 'B'] },
-          );
-          for (const one of findingsOf(found)) expect(one.confidence).not.toBe('proven');
-        }),
-        { numRuns: 60 },
-      );
-    },
-  );
+            body: Buffer.from(form ? `${body}&hmac=${sent}` : body),
+            url: `${url.pathname}?payproof=${encodeURIComponent(Buffer.from(sent).toString())}`,
+            receivedAt: NOW,
+          },
+          { maxTrials: 200, maxTime: 60_000, orders: ['A', 'B'] },
+        );
+        for (const one of findingsOf(found)) expect(one.confidence).not.toBe('proven');
+      }),
+      { numRuns: 60 },
+    );
+  });
 
   it('is not proven by fewer than 16 digits, or by a digest of nothing secret', async () => {
     const right = hex(SECRET, `${SECONDS}.${JSON.stringify(PAYMENT)}`);

@@ -92,16 +92,23 @@ describe.each(FRAMEWORKS)('%s: confirm', (framework) => {
     expectRefused(app, await post(app, dex()), 403, 'confirmation_mismatch');
   });
 
-  it.each(['TID-1', '../MID1', 'MID1/..', 'MID1?x=1', `MID${'1'.repeat(65)}`, 'XID1', '', 7, null])(
-    '403 for the id %j, without asking',
-    async (id) => {
-      const { baseUrl, asked } = await api(says(FACTS));
-      const app = await serveWith(framework, { baseUrl });
-      const answer = await post(app, dex({ ...TRANSACTION, id }));
-      expectRefused(app, answer, 403, 'confirmation_mismatch');
-      expect(asked).toEqual([]);
-    },
-  );
+  it.each([
+    'TID-1',
+    '../MID1',
+    'MID1/..',
+    'MID1?x=1',
+    `MID${'1'.repeat(65)}`,
+    'XID1',
+    '',
+    7,
+    null,
+  ])('403 for the id %j, without asking', async (id) => {
+    const { baseUrl, asked } = await api(says(FACTS));
+    const app = await serveWith(framework, { baseUrl });
+    const answer = await post(app, dex({ ...TRANSACTION, id }));
+    expectRefused(app, answer, 403, 'confirmation_mismatch');
+    expect(asked).toEqual([]);
+  });
 
   it('403 if the transaction is not the one of the order', async () => {
     const { baseUrl, asked } = await api(says(FACTS));
@@ -187,40 +194,37 @@ describe.each(FRAMEWORKS)('%s: confirm', (framework) => {
     ['the default store', () => undefined],
     ['a store written by hand', () => new PlainStore()],
     ['SQLite', () => sqliteStore({ database: new Database(':memory:') })],
-  ])(
-    '403 and a report where one transaction is shown for a second order, by %s',
-    async (_, store) => {
-      const { baseUrl } = await api(says(FACTS));
-      const rejected: string[] = [];
-      const app = await serve(framework, {
-        provider: dexchange({
-          token: { secret: SECRET },
-          confirm: { apiKey: API_KEY, baseUrl },
-        }),
-        options: { dedupe: store(), onRejected: ({ error }) => rejected.push(error.code) },
-      });
-      const id = 'MIDabc123';
-      const paid = (order: string, change: object = {}) =>
-        dex({ ...TRANSACTION, id, externalTransactionId: order, ...change }, order);
-      expect((await post(app, paid('ORDER-001'))).status).toBe(200);
-      for (const again of [
-        paid('ORDER-002'),
-        // Whatever is claimed of it, the API's answer stands; and it may not care for case.
-        paid('ORDER-002', { STATUS: 'PENDING' }),
-        paid('ORDER-003', { id: 'MIDABC123' }),
-      ]) {
-        const answer = await post(app, again);
-        expect([answer.status, codes(app)]).toEqual([403, ['delivery_conflict']]);
-        expect(answer.body).toContain(PUBLIC);
-        app.errors.length = 0;
-      }
-      await until(() => rejected.length === 3);
-      expect(rejected).toEqual(Array(3).fill('delivery_conflict'));
-      // Its own order may hear of it again.
-      expect((await post(app, paid('ORDER-001'))).status).toBe(200);
-      expect(app.events.map(({ reference }) => reference)).toEqual(['ORDER-001']);
-    },
-  );
+  ])('403 and a report where one transaction is shown for a second order, by %s', async (_, store) => {
+    const { baseUrl } = await api(says(FACTS));
+    const rejected: string[] = [];
+    const app = await serve(framework, {
+      provider: dexchange({
+        token: { secret: SECRET },
+        confirm: { apiKey: API_KEY, baseUrl },
+      }),
+      options: { dedupe: store(), onRejected: ({ error }) => rejected.push(error.code) },
+    });
+    const id = 'MIDabc123';
+    const paid = (order: string, change: object = {}) =>
+      dex({ ...TRANSACTION, id, externalTransactionId: order, ...change }, order);
+    expect((await post(app, paid('ORDER-001'))).status).toBe(200);
+    for (const again of [
+      paid('ORDER-002'),
+      // Whatever is claimed of it, the API's answer stands; and it may not care for case.
+      paid('ORDER-002', { STATUS: 'PENDING' }),
+      paid('ORDER-003', { id: 'MIDABC123' }),
+    ]) {
+      const answer = await post(app, again);
+      expect([answer.status, codes(app)]).toEqual([403, ['delivery_conflict']]);
+      expect(answer.body).toContain(PUBLIC);
+      app.errors.length = 0;
+    }
+    await until(() => rejected.length === 3);
+    expect(rejected).toEqual(Array(3).fill('delivery_conflict'));
+    // Its own order may hear of it again.
+    expect((await post(app, paid('ORDER-001'))).status).toBe(200);
+    expect(app.events.map(({ reference }) => reference)).toEqual(['ORDER-001']);
+  });
 
   it('500 if confirm throws something else', async () => {
     const provider = dexchange({ token: { secret: SECRET } });

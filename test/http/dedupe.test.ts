@@ -504,18 +504,18 @@ describe.each(FRAMEWORKS)('%s: a claim that is held', (framework) => {
     });
   });
 
-  it.each(['mark', 'skip'] as const)(
-    'stale: %s what a later state has overtaken',
-    async (stale) => {
-      const { store, log } = notebook();
-      const app = await serve(framework, {
-        options: { dedupe: { store: { ...store, advance: async () => 9 }, stale } },
-      });
-      expect((await post(app, hatex())).status).toBe(200);
-      expect(app.events.map((event) => event.stale)).toEqual(stale === 'mark' ? [true] : []);
-      await until(() => log.includes('commit'));
-    },
-  );
+  it.each([
+    'mark',
+    'skip',
+  ] as const)('stale: %s what a later state has overtaken', async (stale) => {
+    const { store, log } = notebook();
+    const app = await serve(framework, {
+      options: { dedupe: { store: { ...store, advance: async () => 9 }, stale } },
+    });
+    expect((await post(app, hatex())).status).toBe(200);
+    expect(app.events.map((event) => event.stale)).toEqual(stale === 'mark' ? [true] : []);
+    await until(() => log.includes('commit'));
+  });
 
   it('503 and a claim given back if the order of states cannot be asked', async () => {
     const { store, log } = notebook();

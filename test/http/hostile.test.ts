@@ -198,29 +198,33 @@ describe.each(FRAMEWORKS)('%s: a hostile body', (framework) => {
     }
   });
 
-  it.each(['__proto__', 'constructor', 'prototype', 'toString', 'hasOwnProperty'])(
-    'takes %s in authentic JSON for a field like any other',
-    async (name) => {
-      const app = await serve(framework);
-      const text = `{"${name}":{"polluted":1},"event":"payment.success","data":{"${name}":{"polluted":1}}}`;
-      const answer = await post(app, hatex(text));
-      expect(answer.status).toBe(200);
-      expect(JSON.stringify(app.events[0]?.payload)).toBe(text);
-    },
-  );
+  it.each([
+    '__proto__',
+    'constructor',
+    'prototype',
+    'toString',
+    'hasOwnProperty',
+  ])('takes %s in authentic JSON for a field like any other', async (name) => {
+    const app = await serve(framework);
+    const text = `{"${name}":{"polluted":1},"event":"payment.success","data":{"${name}":{"polluted":1}}}`;
+    const answer = await post(app, hatex(text));
+    expect(answer.status).toBe(200);
+    expect(JSON.stringify(app.events[0]?.payload)).toBe(text);
+  });
 
-  it.each(['__proto__', '__proto__[polluted]', 'constructor[prototype][polluted]'])(
-    'refuses %s in a form',
-    async (name) => {
-      const app = await serve(framework, { provider: hitpay({ salt: SALT }) });
-      const { headers, body } = hitpayForm(
-        Object.fromEntries([...Object.entries(ORDER), [name, '1']]),
-      );
-      const answer = await post(app, { headers, body });
-      expect([answer.status, app.events]).toEqual([name.includes('[') ? 400 : 403, []]);
-      expect(codes(app)).toEqual([name.includes('[') ? 'body_malformed' : 'field_ambiguous']);
-    },
-  );
+  it.each([
+    '__proto__',
+    '__proto__[polluted]',
+    'constructor[prototype][polluted]',
+  ])('refuses %s in a form', async (name) => {
+    const app = await serve(framework, { provider: hitpay({ salt: SALT }) });
+    const { headers, body } = hitpayForm(
+      Object.fromEntries([...Object.entries(ORDER), [name, '1']]),
+    );
+    const answer = await post(app, { headers, body });
+    expect([answer.status, app.events]).toEqual([name.includes('[') ? 400 : 403, []]);
+    expect(codes(app)).toEqual([name.includes('[') ? 'body_malformed' : 'field_ambiguous']);
+  });
 
   it('400 for a form of 65 fields, of bad escapes, of control characters', async () => {
     for (const body of [

@@ -138,44 +138,43 @@ describe.each(FRAMEWORKS)('%s', (framework) => {
   describe.each(rows(framework))('after %s', (_, before, json, form) => {
     const leaves = (vector: Vector) => (isForm(vector) ? form : json);
 
-    it.each(vectors.map((vector) => [`${vector.provider}: ${vector.name}`, vector] as const))(
-      '%s',
-      async (_name, vector) => {
-        const app = await serve(framework, {
-          before,
-          provider: providerOf(vector),
-          options: { clock: () => receivedAtOf(vector) },
-        });
-        const { headers, body } = vector;
-        const started = performance.now();
-        const answer = await post(app, { path: urlOf(vector), headers, body });
-        expect(performance.now() - started).toBeLessThan(1_000);
-        expect(app.nexts).toBe(1);
-        const left = leaves(vector);
-        if (vector.expect.accepted && left !== 'nothing' && answer.status === 200) {
-          expect(app.events[0]).toMatchObject(vector.expect.accepted);
-          expect(app.errors).toEqual([]);
-          return;
-        }
-        expect(answer.status).toBeGreaterThanOrEqual(400);
-        expect(app.events).toEqual([]);
-        if (left === 'nothing') {
-          expect([answer.status, codes(app)]).toEqual([500, ['body_consumed']]);
-        } else if (vector.expect.accepted) {
-          // Only a parsed object can lose what was signed.
-          expect(left).toBe('object');
-          expect(LOST).toContain(vector);
-          expect([answer.status, codes(app)]).toEqual([500, ['body_consumed']]);
-          expect((app.errors[0] as Error).message).toContain('move the line');
-        } else if (answer.status === 500) {
-          expect(left).toBe('object');
-          expect(codes(app)).toEqual(['body_consumed']);
-        } else {
-          expect(answer.status).toBe(403);
-          expect(answer.body).toContain(PUBLIC);
-        }
-      },
-    );
+    it.each(
+      vectors.map((vector) => [`${vector.provider}: ${vector.name}`, vector] as const),
+    )('%s', async (_name, vector) => {
+      const app = await serve(framework, {
+        before,
+        provider: providerOf(vector),
+        options: { clock: () => receivedAtOf(vector) },
+      });
+      const { headers, body } = vector;
+      const started = performance.now();
+      const answer = await post(app, { path: urlOf(vector), headers, body });
+      expect(performance.now() - started).toBeLessThan(1_000);
+      expect(app.nexts).toBe(1);
+      const left = leaves(vector);
+      if (vector.expect.accepted && left !== 'nothing' && answer.status === 200) {
+        expect(app.events[0]).toMatchObject(vector.expect.accepted);
+        expect(app.errors).toEqual([]);
+        return;
+      }
+      expect(answer.status).toBeGreaterThanOrEqual(400);
+      expect(app.events).toEqual([]);
+      if (left === 'nothing') {
+        expect([answer.status, codes(app)]).toEqual([500, ['body_consumed']]);
+      } else if (vector.expect.accepted) {
+        // Only a parsed object can lose what was signed.
+        expect(left).toBe('object');
+        expect(LOST).toContain(vector);
+        expect([answer.status, codes(app)]).toEqual([500, ['body_consumed']]);
+        expect((app.errors[0] as Error).message).toContain('move the line');
+      } else if (answer.status === 500) {
+        expect(left).toBe('object');
+        expect(codes(app)).toEqual(['body_consumed']);
+      } else {
+        expect(answer.status).toBe(403);
+        expect(answer.body).toContain(PUBLIC);
+      }
+    });
 
     const sent = hatex({ ...PAYMENT, note: 'é/😀/"\\' }).body as string;
     const ascii = sent.replace(

@@ -77,27 +77,26 @@ describe.each(FRAMEWORKS)('%s: one provider', (framework) => {
 });
 
 describe.each(FRAMEWORKS)('%s: a list of providers', (framework) => {
-  it.each(DELIVERIES)(
-    'lets the one that recognises a delivery %s judge it',
-    async (_, name, sent) => {
-      const list = [
-        PROVIDERS['dexchange by signature'],
-        PROVIDERS['dexchange by bearer'],
-        PROVIDERS['dexchange by token'],
-        PROVIDERS.hitpay,
-        PROVIDERS.hatexcard,
-      ] as Provider[];
-      const app = await serve(framework, { provider: list });
-      expect((await post(app, sent)).status).toBe(200);
-      expect(app.events[0]?.provider).toBe(PROVIDERS[name]?.name);
-      const forged = await post(app, { ...sent, body: String(sent.body).replace(/\d/, '8') });
-      // A bearer token says nothing of the body.
-      if (name !== 'dexchange by bearer' && name !== 'dexchange by token') {
-        expect([forged.status, app.events.length]).toEqual([403, 1]);
-        expect(codes(app)).toEqual(['signature_mismatch']);
-      }
-    },
-  );
+  it.each(
+    DELIVERIES,
+  )('lets the one that recognises a delivery %s judge it', async (_, name, sent) => {
+    const list = [
+      PROVIDERS['dexchange by signature'],
+      PROVIDERS['dexchange by bearer'],
+      PROVIDERS['dexchange by token'],
+      PROVIDERS.hitpay,
+      PROVIDERS.hatexcard,
+    ] as Provider[];
+    const app = await serve(framework, { provider: list });
+    expect((await post(app, sent)).status).toBe(200);
+    expect(app.events[0]?.provider).toBe(PROVIDERS[name]?.name);
+    const forged = await post(app, { ...sent, body: String(sent.body).replace(/\d/, '8') });
+    // A bearer token says nothing of the body.
+    if (name !== 'dexchange by bearer' && name !== 'dexchange by token') {
+      expect([forged.status, app.events.length]).toEqual([403, 1]);
+      expect(codes(app)).toEqual(['signature_mismatch']);
+    }
+  });
 
   it('403 if none recognises it', async () => {
     const app = await serve(framework, { provider: Object.values(PROVIDERS) });
@@ -188,15 +187,20 @@ describe.each(FRAMEWORKS)('%s: a function that gives the provider', (framework) 
     expect([known.events, unknown.events]).toEqual([[], []]);
   });
 
-  it.each([{}, 'hatexcard', [], [{}], 1, false, ''])(
-    '500 for what is no provider: %j',
-    async (nonsense) => {
-      const app = await serve(framework, { provider: () => nonsense });
-      expect((await post(app, hatex())).status).toBe(500);
-      expect(app.errors).toEqual([expect.any(TypeError)]);
-      expect([app.events, app.nexts]).toEqual([[], 1]);
-    },
-  );
+  it.each([
+    {},
+    'hatexcard',
+    [],
+    [{}],
+    1,
+    false,
+    '',
+  ])('500 for what is no provider: %j', async (nonsense) => {
+    const app = await serve(framework, { provider: () => nonsense });
+    expect((await post(app, hatex())).status).toBe(500);
+    expect(app.errors).toEqual([expect.any(TypeError)]);
+    expect([app.events, app.nexts]).toEqual([[], 1]);
+  });
 
   it.each([
     [

@@ -445,12 +445,17 @@ describe('dexchange: the event', () => {
     expect(deliver({ body }).amount?.value ?? null).toBe(value);
   });
 
-  it.each([[undefined], [null], [''], ['soon'], [{ toString: 1, valueOf: 1 }], [[1]], [1e300]])(
-    'COMPLETED_AT %j is no time',
-    (COMPLETED_AT) => {
-      expect(deliver({ body: { ...BODY, COMPLETED_AT } }).occurredAt).toBeNull();
-    },
-  );
+  it.each([
+    [undefined],
+    [null],
+    [''],
+    ['soon'],
+    [{ toString: 1, valueOf: 1 }],
+    [[1]],
+    [1e300],
+  ])('COMPLETED_AT %j is no time', (COMPLETED_AT) => {
+    expect(deliver({ body: { ...BODY, COMPLETED_AT } }).occurredAt).toBeNull();
+  });
 
   it('has one id for one fact, over spellings and proofs', () => {
     const { id } = deliver();
@@ -581,13 +586,18 @@ describe('dexchange: confirm, by an injected fetch', () => {
     });
   });
 
-  it.each(['PENDING', 'PROCESSING', 'FAILED', 'CANCELLED', 'EXPIRED', 'REVERSED', 'toString'])(
-    'refuses a claimed success where the answer is %s',
-    async (Status) => {
-      const fetch = fake(() => json(answer({ Status })));
-      expect(await codeOf(confirmed({ fetch }))).toBe('confirmation_mismatch');
-    },
-  );
+  it.each([
+    'PENDING',
+    'PROCESSING',
+    'FAILED',
+    'CANCELLED',
+    'EXPIRED',
+    'REVERSED',
+    'toString',
+  ])('refuses a claimed success where the answer is %s', async (Status) => {
+    const fetch = fake(() => json(answer({ Status })));
+    expect(await codeOf(confirmed({ fetch }))).toBe('confirmation_mismatch');
+  });
 
   it.each([
     ['PENDING', 'SUCCESS', 'payment.succeeded'],
@@ -602,13 +612,16 @@ describe('dexchange: confirm, by an injected fetch', () => {
     expect(event.id).toBe(`dexchange:transaction:TIDABC123:${type === 'other' ? Status : type}`);
   });
 
-  it.each([[undefined], [null], ['x'], [-4900], [4900.5]])(
-    'has no amount where the answer has %j, whatever was claimed',
-    async (Amount) => {
-      const fetch = fake(() => json(answer({ Amount })));
-      expect((await confirmed({ fetch })).amount).toBeNull();
-    },
-  );
+  it.each([
+    [undefined],
+    [null],
+    ['x'],
+    [-4900],
+    [4900.5],
+  ])('has no amount where the answer has %j, whatever was claimed', async (Amount) => {
+    const fetch = fake(() => json(answer({ Amount })));
+    expect((await confirmed({ fetch })).amount).toBeNull();
+  });
 
   it('refuses an answer of two spellings that disagree', async () => {
     const fetch = fake(() => json(answer({ status: 'FAILED' })));

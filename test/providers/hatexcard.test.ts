@@ -264,21 +264,30 @@ describe('hatexcard: scheme body', () => {
     expect(event.amount?.value ?? null).toBe(amount);
   });
 
-  it.each(['not json', '{"a":', '[]', 'null', '"a"', '[', '{}x', '\ufeff{}'])(
-    'refuses %j whatever the re-serialised text would be',
-    (body) => {
-      const signature = hex('{}');
-      expect(code(() => deliver({ body, timestamp: null, signature }))).toBe('signature_mismatch');
-    },
-  );
+  it.each([
+    'not json',
+    '{"a":',
+    '[]',
+    'null',
+    '"a"',
+    '[',
+    '{}x',
+    '\ufeff{}',
+  ])('refuses %j whatever the re-serialised text would be', (body) => {
+    const signature = hex('{}');
+    expect(code(() => deliver({ body, timestamp: null, signature }))).toBe('signature_mismatch');
+  });
 
-  it.each(['not json', '[]', 'null', '{}x', '['.repeat(10_240)])(
-    'refuses %.20j as malformed where it is authentic',
-    (body) => {
-      expect(code(() => deliver({ body, timestamp: null }))).toBe('body_malformed');
-      expect(code(() => deliver({ body }))).toBe('body_malformed');
-    },
-  );
+  it.each([
+    'not json',
+    '[]',
+    'null',
+    '{}x',
+    '['.repeat(10_240),
+  ])('refuses %.20j as malformed where it is authentic', (body) => {
+    expect(code(() => deliver({ body, timestamp: null }))).toBe('body_malformed');
+    expect(code(() => deliver({ body }))).toBe('body_malformed');
+  });
 });
 
 describe('hatexcard: schemes', () => {
@@ -377,12 +386,15 @@ describe('hatexcard: the event', () => {
     expect(deliver({ body: paid({}, { event }) })).toMatchObject({ type, id });
   });
 
-  it.each([[undefined], [null], [1], [['payment.success']], [{ toString: 1, valueOf: 1 }]])(
-    'an event named %j is other',
-    (event) => {
-      expect(deliver({ body: paid({}, { event }) }).type).toBe('other');
-    },
-  );
+  it.each([
+    [undefined],
+    [null],
+    [1],
+    [['payment.success']],
+    [{ toString: 1, valueOf: 1 }],
+  ])('an event named %j is other', (event) => {
+    expect(deliver({ body: paid({}, { event }) }).type).toBe('other');
+  });
 
   it('keeps its id over retries, whose own id, time and signature differ', () => {
     const first = deliver({ body: paid() });

@@ -463,41 +463,47 @@ describe('hitpay/event: payment_request', () => {
     expect(event({ ...PAYMENT_REQUEST, status: 'expired', payments }).paymentId).toBe('p3');
   });
 
-  it.each([[[]], [[null, 'p1', ['p1']]], [[{ id: '' }]], [[{ id: 5 }]]])(
-    'is identified by the request where payments is %j',
-    (payments) => {
-      expect(event({ ...PAYMENT_REQUEST, payments })).toMatchObject({
-        paymentId: null,
-        type: 'payment.succeeded',
-        id: `hitpay:payment_request:${UUID_2}:payment.succeeded:completed`,
-      });
-    },
-  );
+  it.each([
+    [[]],
+    [[null, 'p1', ['p1']]],
+    [[{ id: '' }]],
+    [[{ id: 5 }]],
+  ])('is identified by the request where payments is %j', (payments) => {
+    expect(event({ ...PAYMENT_REQUEST, payments })).toMatchObject({
+      paymentId: null,
+      type: 'payment.succeeded',
+      id: `hitpay:payment_request:${UUID_2}:payment.succeeded:completed`,
+    });
+  });
 
-  it.each([[undefined], [null], [{}], ['p1']])(
-    'is not told from other kinds where it says completed and payments is %j',
-    (payments) => {
-      expect(event({ ...PAYMENT_REQUEST, payments })).toMatchObject({
-        type: 'other',
-        reference: null,
-        amount: null,
-        id: expect.stringMatching(/^hitpay:other:[\w-]{43}$/),
-      });
-    },
-  );
+  it.each([
+    [undefined],
+    [null],
+    [{}],
+    ['p1'],
+  ])('is not told from other kinds where it says completed and payments is %j', (payments) => {
+    expect(event({ ...PAYMENT_REQUEST, payments })).toMatchObject({
+      type: 'other',
+      reference: null,
+      amount: null,
+      id: expect.stringMatching(/^hitpay:other:[\w-]{43}$/),
+    });
+  });
 
-  it.each(['pending', 'failed', 'expired', 'canceled'])(
-    'that nobody paid needs no payments to be told: %s',
-    (status) => {
-      const { payments: _, ...request } = PAYMENT_REQUEST;
-      expect(event({ ...request, status })).toMatchObject({
-        type: `payment.${status}`,
-        reference: 'ABC123',
-        paymentId: null,
-        id: `hitpay:payment_request:${UUID_2}:payment.${status}:${status}`,
-      });
-    },
-  );
+  it.each([
+    'pending',
+    'failed',
+    'expired',
+    'canceled',
+  ])('that nobody paid needs no payments to be told: %s', (status) => {
+    const { payments: _, ...request } = PAYMENT_REQUEST;
+    expect(event({ ...request, status })).toMatchObject({
+      type: `payment.${status}`,
+      reference: 'ABC123',
+      paymentId: null,
+      id: `hitpay:payment_request:${UUID_2}:payment.${status}:${status}`,
+    });
+  });
 
   it.each([
     ['pending', 'payment.pending'],
@@ -509,16 +515,19 @@ describe('hitpay/event: payment_request', () => {
     expect(event({ ...PAYMENT_REQUEST, status })).toMatchObject({ type, reference: 'ABC123' });
   });
 
-  it.each(['paid', '', 'toString', '__proto__', 'COMPLETED'])(
-    'of status %j is not known',
-    (status) => {
-      expect(event({ ...PAYMENT_REQUEST, status })).toMatchObject({
-        type: 'other',
-        reference: null,
-        amount: null,
-      });
-    },
-  );
+  it.each([
+    'paid',
+    '',
+    'toString',
+    '__proto__',
+    'COMPLETED',
+  ])('of status %j is not known', (status) => {
+    expect(event({ ...PAYMENT_REQUEST, status })).toMatchObject({
+      type: 'other',
+      reference: null,
+      amount: null,
+    });
+  });
 
   it('has the reference null where it is empty', () => {
     for (const reference_number of ['', null]) {
@@ -572,28 +581,39 @@ describe('hitpay/event: charge', () => {
     });
   });
 
-  it.each(['null', '"x"', '-5', '1e5', '0.001', '{}'])(
-    'that says that %s was refunded is not taken for paid',
-    (refunded) => {
-      const body = JSON.stringify({ ...CHARGE, refunded_amount: 'HERE' });
-      expect(event(body.replace('"HERE"', refunded)).type).toBe('other');
-    },
-  );
+  it.each([
+    'null',
+    '"x"',
+    '-5',
+    '1e5',
+    '0.001',
+    '{}',
+  ])('that says that %s was refunded is not taken for paid', (refunded) => {
+    const body = JSON.stringify({ ...CHARGE, refunded_amount: 'HERE' });
+    expect(event(body.replace('"HERE"', refunded)).type).toBe('other');
+  });
 
-  it.each(['null', '"x"', '-599', '1e400', '599.001'])(
-    'whose amount is %s is not taken for paid',
-    (amount) => {
-      const body = JSON.stringify({ ...CHARGE, amount: 'HERE' });
-      expect(event(body.replace('"HERE"', amount))).toMatchObject({ type: 'other', amount: null });
-    },
-  );
+  it.each([
+    'null',
+    '"x"',
+    '-599',
+    '1e400',
+    '599.001',
+  ])('whose amount is %s is not taken for paid', (amount) => {
+    const body = JSON.stringify({ ...CHARGE, amount: 'HERE' });
+    expect(event(body.replace('"HERE"', amount))).toMatchObject({ type: 'other', amount: null });
+  });
 
-  it.each([['paid'], ['toString'], [''], [null], [5], [['succeeded']]])(
-    'of status %j is other',
-    (status) => {
-      expect(event({ ...CHARGE, status })).toMatchObject({ type: 'other', paymentId: UUID });
-    },
-  );
+  it.each([
+    ['paid'],
+    ['toString'],
+    [''],
+    [null],
+    [5],
+    [['succeeded']],
+  ])('of status %j is other', (status) => {
+    expect(event({ ...CHARGE, status })).toMatchObject({ type: 'other', paymentId: UUID });
+  });
 
   it('without its parts has no reference, and the customer at the top', () => {
     const { customer: _, payment_request: __, ...rest } = CHARGE;
@@ -666,12 +686,16 @@ describe('hitpay/event: other kinds', () => {
     ).toBe('other');
   });
 
-  it.each(['', '[]', 'null', 'x', '{"a":', '['.repeat(10_240)])(
-    'an authentic %.20j is malformed',
-    (body) => {
-      expect(code(() => event(body))).toBe('body_malformed');
-    },
-  );
+  it.each([
+    '',
+    '[]',
+    'null',
+    'x',
+    '{"a":',
+    '['.repeat(10_240),
+  ])('an authentic %.20j is malformed', (body) => {
+    expect(code(() => event(body))).toBe('body_malformed');
+  });
 });
 
 describe('hitpay: identity', () => {

@@ -52,12 +52,11 @@ describe('a store without the optional verbs', () => {
 });
 
 describe('the contract refuses a store that', () => {
-  it.each(FAULTS.map((fault) => ({ ...fault, failures: failuresOf(storeContract(fault.make)) })))(
-    '$name',
-    async ({ caughtBy, failures }) => {
-      expect(await failures).toContain(caughtBy);
-    },
-  );
+  it.each(
+    FAULTS.map((fault) => ({ ...fault, failures: failuresOf(storeContract(fault.make)) })),
+  )('$name', async ({ caughtBy, failures }) => {
+    expect(await failures).toContain(caughtBy);
+  });
 
   it('tries enough: every case catches at least one of these', async () => {
     const caught = await Promise.all(FAULTS.map(({ make }) => failuresOf(storeContract(make))));

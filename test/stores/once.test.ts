@@ -107,47 +107,45 @@ function claims(framework: Framework) {
 
 describe.concurrent.each(FRAMEWORKS)('%s', (framework) => {
   describe('the answer settles the claim', () => {
-    it.each([200, 201, 204])(
-      'commits on %i, and a redelivery is 200 without the handler',
-      async (status) => {
-        const store = new Watched();
-        const onAccepted = vi.fn();
-        const app = await serve(framework, {
-          options: { dedupe: store, onAccepted },
-          handler: (_event, _request, { answer }) => answer(status),
-        });
-        expect((await post(app, hatex())).status).toBe(status);
-        await until(() => store.calls.includes('commit'));
-        const second = await post(app, hatex());
-        expect(second).toMatchObject({ status: 200 });
-        expect(app.events).toHaveLength(1);
-        expect(onAccepted).toHaveBeenCalledTimes(1);
-        expect(store.calls).toEqual(['claim', 'commit', 'claim']);
-      },
-    );
+    it.each([
+      200, 201, 204,
+    ])('commits on %i, and a redelivery is 200 without the handler', async (status) => {
+      const store = new Watched();
+      const onAccepted = vi.fn();
+      const app = await serve(framework, {
+        options: { dedupe: store, onAccepted },
+        handler: (_event, _request, { answer }) => answer(status),
+      });
+      expect((await post(app, hatex())).status).toBe(status);
+      await until(() => store.calls.includes('commit'));
+      const second = await post(app, hatex());
+      expect(second).toMatchObject({ status: 200 });
+      expect(app.events).toHaveLength(1);
+      expect(onAccepted).toHaveBeenCalledTimes(1);
+      expect(store.calls).toEqual(['claim', 'commit', 'claim']);
+    });
 
-    it.each([302, 400, 404, 409, 500, 503])(
-      'releases on %i, and the same delivery runs again',
-      async (status) => {
-        const store = new Watched();
-        let attempt = 0;
-        const app = await serve(framework, {
-          options: { dedupe: store },
-          handler: (_event, _request, { res, answer }) => {
-            if (attempt++ > 0) return;
-            // Koa takes a status without a body for unanswered where it is 404.
-            if (isExpress(framework)) answer(status);
-            else res.writeHead(status).end();
-          },
-        });
-        expect((await post(app, hatex())).status).toBe(status);
-        await until(() => store.calls.includes('release'));
-        expect((await post(app, hatex())).status).toBe(200);
-        expect(app.events).toHaveLength(2);
-        await until(() => store.calls.length === 4);
-        expect(store.calls).toEqual(['claim', 'release', 'claim', 'commit']);
-      },
-    );
+    it.each([
+      302, 400, 404, 409, 500, 503,
+    ])('releases on %i, and the same delivery runs again', async (status) => {
+      const store = new Watched();
+      let attempt = 0;
+      const app = await serve(framework, {
+        options: { dedupe: store },
+        handler: (_event, _request, { res, answer }) => {
+          if (attempt++ > 0) return;
+          // Koa takes a status without a body for unanswered where it is 404.
+          if (isExpress(framework)) answer(status);
+          else res.writeHead(status).end();
+        },
+      });
+      expect((await post(app, hatex())).status).toBe(status);
+      await until(() => store.calls.includes('release'));
+      expect((await post(app, hatex())).status).toBe(200);
+      expect(app.events).toHaveLength(2);
+      await until(() => store.calls.length === 4);
+      expect(store.calls).toEqual(['claim', 'release', 'claim', 'commit']);
+    });
 
     it.each([
       [
@@ -196,28 +194,28 @@ describe.concurrent.each(FRAMEWORKS)('%s', (framework) => {
       expect(store.calls).toEqual(['claim', 'release']);
     });
 
-    it.each(['claim', 'advance'] as const)(
-      'does not run for a sender that left while the store answered %s',
-      async (verb) => {
-        const store = new Watched();
-        let go = () => {};
-        const app = await serve(framework, { options: { dedupe: { store, stale: 'mark' } } });
-        store.instead[verb] = () =>
-          new Promise((resolve) => {
-            go = resolve as () => void;
-          });
-        const client = await send(app.port, hatex());
-        await until(() => store.calls.includes(verb));
-        client.socket.destroy();
-        await sleep(30);
-        go();
-        await until(() => store.calls.includes('release'));
-        store.instead = {};
-        expect(app.events).toEqual([]);
-        expect((await post(app, hatex())).status).toBe(200);
-        expect(app.events).toHaveLength(1);
-      },
-    );
+    it.each([
+      'claim',
+      'advance',
+    ] as const)('does not run for a sender that left while the store answered %s', async (verb) => {
+      const store = new Watched();
+      let go = () => {};
+      const app = await serve(framework, { options: { dedupe: { store, stale: 'mark' } } });
+      store.instead[verb] = () =>
+        new Promise((resolve) => {
+          go = resolve as () => void;
+        });
+      const client = await send(app.port, hatex());
+      await until(() => store.calls.includes(verb));
+      client.socket.destroy();
+      await sleep(30);
+      go();
+      await until(() => store.calls.includes('release'));
+      store.instead = {};
+      expect(app.events).toEqual([]);
+      expect((await post(app, hatex())).status).toBe(200);
+      expect(app.events).toHaveLength(1);
+    });
   });
 
   it('of a hundred deliveries at once one runs; the others are told to come again', async () => {
@@ -348,20 +346,24 @@ describe.concurrent.each(FRAMEWORKS)('%s', (framework) => {
       expect(app.events).toHaveLength(1);
     });
 
-    it.each([undefined, null, {}, { status: 'yes' }, 'claimed', true])(
-      'that answers %j: 503',
-      async (nonsense) => {
-        const store: DedupeStore = {
-          claim: async () => nonsense as never,
-          commit: async () => true,
-          release: async () => true,
-        };
-        const app = await serve(framework, { options: { dedupe: store } });
-        expect((await post(app, hatex())).status).toBe(503);
-        expect(codes(app)).toEqual(['store_unavailable']);
-        expect(app.events).toEqual([]);
-      },
-    );
+    it.each([
+      undefined,
+      null,
+      {},
+      { status: 'yes' },
+      'claimed',
+      true,
+    ])('that answers %j: 503', async (nonsense) => {
+      const store: DedupeStore = {
+        claim: async () => nonsense as never,
+        commit: async () => true,
+        release: async () => true,
+      };
+      const app = await serve(framework, { options: { dedupe: store } });
+      expect((await post(app, hatex())).status).toBe(503);
+      expect(codes(app)).toEqual(['store_unavailable']);
+      expect(app.events).toEqual([]);
+    });
 
     it('gives back a claim that it took too late', async () => {
       const store = new Watched();
@@ -667,17 +669,19 @@ describe.each(['express5', 'koa3'] as const)('%s: scope', (framework) => {
     expect(app.events).toHaveLength(2);
   });
 
-  it.each([undefined, null, '', 5])(
-    'is a mistake of the merchant where it gives %j: 500',
-    async (name) => {
-      const app = await serve(framework, {
-        options: { dedupe: { store: memoryStore(), scope: () => name as string } },
-      });
-      expect((await post(app, hatex())).status).toBe(500);
-      expect(app.errors[0]).toBeInstanceOf(TypeError);
-      expect(app.events).toEqual([]);
-    },
-  );
+  it.each([
+    undefined,
+    null,
+    '',
+    5,
+  ])('is a mistake of the merchant where it gives %j: 500', async (name) => {
+    const app = await serve(framework, {
+      options: { dedupe: { store: memoryStore(), scope: () => name as string } },
+    });
+    expect((await post(app, hatex())).status).toBe(500);
+    expect(app.errors[0]).toBeInstanceOf(TypeError);
+    expect(app.events).toEqual([]);
+  });
 
   it("is the provider's account where a function of the request chooses it", async () => {
     const secrets: Record<string, string> = {
@@ -802,27 +806,24 @@ describe('payproof:unsettled', () => {
           [one, 500],
         ] as const,
     ),
-  )(
-    '%s: is silent where commitIn settled the event and %i is answered',
-    async (framework, status) => {
-      await unsettledDuring(async (unsettled) => {
-        const db = new Database(':memory:');
-        const { found, after } = claims(framework);
-        const app = await serve(framework, {
-          options: { dedupe: sqliteStore({ database: db }) },
-          after,
-          handler: async () => {
-            await found[0]?.commitIn(db);
-            if (status === 500) throw new Error('the mail could not be sent');
-          },
-        });
-        expect((await post(app, hatex())).status).toBe(status);
-        expect((await post(app, hatex())).status).toBe(200);
-        expect(app.events).toHaveLength(1);
-        expect(unsettled).toEqual([]);
+  )('%s: is silent where commitIn settled the event and %i is answered', async (framework, status) => {
+    await unsettledDuring(async (unsettled) => {
+      const db = new Database(':memory:');
+      const { found, after } = claims(framework);
+      const app = await serve(framework, {
+        options: { dedupe: sqliteStore({ database: db }) },
+        after,
+        handler: async () => {
+          await found[0]?.commitIn(db);
+          if (status === 500) throw new Error('the mail could not be sent');
+        },
       });
-    },
-  );
+      expect((await post(app, hatex())).status).toBe(status);
+      expect((await post(app, hatex())).status).toBe(200);
+      expect(app.events).toHaveLength(1);
+      expect(unsettled).toEqual([]);
+    });
+  });
 
   it('is silent where nobody listens', async () => {
     const store = new Watched();

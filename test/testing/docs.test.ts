@@ -44,13 +44,12 @@ describe('docs/testing.md', () => {
     expect(tests[1]).toContain('payproof/koa');
   });
 
-  it.each(tests.map((code, index) => [index, code] as const))(
-    'test %i: passes',
-    async (index, code) => {
-      const shown = await output(`${index}.test.mjs`, code, '--test', '--test-reporter=tap');
-      expect(shown).toMatch(/# pass 1\n# fail 0/);
-    },
-  );
+  it.each(
+    tests.map((code, index) => [index, code] as const),
+  )('test %i: passes', async (index, code) => {
+    const shown = await output(`${index}.test.mjs`, code, '--test', '--test-reporter=tap');
+    expect(shown).toMatch(/# pass 1\n# fail 0/);
+  });
 
   it('fails where the handler does nothing', async () => {
     const broken = (tests[0] as string).replace('order.paid = true', 'order.paid = false');

@@ -259,22 +259,21 @@ describe('variations', () => {
     expect(() => expired(signed(SIGNERS['hatexcard/body']) as never)).toThrow(TypeError);
   });
 
-  it.each(samples('hitpay/form'))(
-    'recut, $name: has the same text and is refused',
-    ({ sample }) => {
-      const delivery = signed(SIGNERS['hitpay/form'], sample);
-      const other = recut(delivery);
-      const text = (body: string) =>
-        [...new URLSearchParams(body)]
-          .filter(([name]) => name !== 'hmac')
-          .sort(([a], [b]) => (a < b ? -1 : 1))
-          .flat()
-          .join('');
-      expect(text(other.body)).toBe(text(delivery.body));
-      expect(other.body).not.toBe(delivery.body);
-      expect(codeOf(() => judged('hitpay/form', other))).toBe('field_ambiguous');
-    },
-  );
+  it.each(samples('hitpay/form'))('recut, $name: has the same text and is refused', ({
+    sample,
+  }) => {
+    const delivery = signed(SIGNERS['hitpay/form'], sample);
+    const other = recut(delivery);
+    const text = (body: string) =>
+      [...new URLSearchParams(body)]
+        .filter(([name]) => name !== 'hmac')
+        .sort(([a], [b]) => (a < b ? -1 : 1))
+        .flat()
+        .join('');
+    expect(text(other.body)).toBe(text(delivery.body));
+    expect(other.body).not.toBe(delivery.body);
+    expect(codeOf(() => judged('hitpay/form', other))).toBe('field_ambiguous');
+  });
 
   it('recut: only for the form', () => {
     expect(() => recut(signed(SIGNERS['hitpay/event']) as never)).toThrow('only hitpay/form');

@@ -299,13 +299,12 @@ describe('does not compile', () => {
     expect(output.split('\n').filter((line) => line.startsWith('prelude.mts'))).toEqual([]);
   });
 
-  it.each(WRONG.map(([name, , error], index) => [name, index, error] as const))(
-    '%s',
-    (_, index, error) => {
-      const line = PRELUDE.split('\n').length + 1;
-      const errors = output.split('\n').filter((text) => text.startsWith(`wrong-${index}.mts(`));
-      expect(errors.join('\n')).toContain(`error TS${error}:`);
-      for (const text of errors) expect(text).toMatch(new RegExp(`\\(${line},\\d+\\)`));
-    },
-  );
+  it.each(
+    WRONG.map(([name, , error], index) => [name, index, error] as const),
+  )('%s', (_, index, error) => {
+    const line = PRELUDE.split('\n').length + 1;
+    const errors = output.split('\n').filter((text) => text.startsWith(`wrong-${index}.mts(`));
+    expect(errors.join('\n')).toContain(`error TS${error}:`);
+    for (const text of errors) expect(text).toMatch(new RegExp(`\\(${line},\\d+\\)`));
+  });
 });
