@@ -9,7 +9,8 @@ import { callbackUrl } from 'payproof';
  *   The example server; the same with an API key; the demo's own server (see servers.mjs).
  * @typedef {{ status: number, code: string }} Refusal
  * @typedef {{ status: 200, outcome: string, type: string, reference: string, amount: string }} Acceptance
- * @typedef {Refusal | Acceptance} Outcome
+ * @typedef {{ status: 200, outcome: 'not run again' }} Redelivery answered without the handler
+ * @typedef {Refusal | Acceptance | Redelivery} Outcome
  * @typedef {{ provider: string, scheme: string, sent: string, to: Site, path: string,
  *   headers: Record<string, string>, body: string, expected: Outcome }} Delivery
  */
@@ -79,12 +80,20 @@ export function deliveries() {
 }
 
 /**
- * Rows of one scheme: what they have in common, then each with its own.
+ * Rows of one scheme: what they have in common, then each with its own. The first is genuine, and is
+ * delivered a second time, as providers do when an answer was lost on its way.
  *
  * @param {Pick<Delivery, 'provider' | 'scheme' | 'to' | 'path'>} common
  * @param {(Pick<Delivery, 'sent' | 'headers' | 'body' | 'expected'> & Partial<Delivery>)[]} rows
  */
-const scheme = (common, rows) => rows.map((row) => ({ ...common, ...row }));
+const scheme = (common, [genuine, ...rows]) =>
+  [genuine, { ...genuine, ...REDELIVERED }, ...rows].map((row) => ({ ...common, ...row }));
+
+/** @type {Pick<Delivery, 'sent' | 'expected'>} */
+const REDELIVERED = {
+  sent: 'the same once more: a redelivery',
+  expected: { status: 200, outcome: 'not run again' },
+};
 
 // ---- Hatexcard -----------------------------------------------------------------------------------
 

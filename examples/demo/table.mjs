@@ -84,6 +84,8 @@ function told(actual, paint) {
   const { status, code, type, reference, amount, outcome } = actual;
   const answer = String(status).padEnd(WIDTHS.status);
   if (typeof code === 'string') return answer + paint.yellow(code);
+  if (outcome === 'not run again')
+    return answer + paint.dim('answered; the handler did not run again');
   if (outcome === undefined) return answer + paint.red('(the merchant was told nothing)');
   // Of `review: not the price` the first word; what was sent says the rest.
   const word = String(outcome).split(':', 1)[0] ?? '';

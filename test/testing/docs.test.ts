@@ -51,6 +51,11 @@ describe('docs/testing.md', () => {
     expect(shown).toMatch(/# pass 1\n# fail 0/);
   });
 
+  it('are the same in the README', () => {
+    const readme = readFileSync(join(ROOT, 'README.md'), 'utf8');
+    for (const code of tests) expect(readme).toContain(code);
+  });
+
   it('fails where the handler does nothing', async () => {
     const broken = (tests[0] as string).replace('order.paid = true', 'order.paid = false');
     await expect(output('broken.test.mjs', broken, '--test')).rejects.toThrow();
