@@ -70,8 +70,10 @@ function readHeader(headers: HeadersLike, name: string): string | undefined {
     return headers.get(name) ?? undefined;
   }
   let found: string | undefined;
-  for (const [key, value] of Object.entries(headers)) {
-    if (value === undefined || key.length !== name.length || key.toLowerCase() !== name) continue;
+  for (const key of Object.keys(headers)) {
+    if (key.length !== name.length || key.toLowerCase() !== name) continue;
+    const value = (headers as Exclude<HeadersLike, Headers>)[key];
+    if (value === undefined) continue;
     const text = typeof value === 'string' ? value : value.join(', ');
     found = found === undefined ? text : `${found}, ${text}`;
   }

@@ -147,9 +147,12 @@ export function hitpay(options: HitPayOptions): Provider<HitPayEvent> {
 
 type Field = readonly [name: string, value: string];
 
-/** Every field but `hmac`, sorted by the bytes of the name. */
+/**
+ * Every field but `hmac`, sorted by the name: by code units, which for the names that can pass is the
+ * order of their bytes, and never by locale.
+ */
 function sortByName(fields: ReadonlyMap<string, string>): Field[] {
-  return [...fields].sort(([a], [b]) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
+  return [...fields].sort(([a], [b]) => (a < b ? -1 : 1));
 }
 
 /** Names and values joined without any separator: what HitPay signs. */
