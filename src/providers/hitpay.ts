@@ -383,14 +383,16 @@ function normaliseEvent(keyId: string, document: JsonDocument): HitPayEvent {
 
 type Facts = Partial<Omit<ProviderEvent, 'payload'>> & { provider?: never; scheme?: never };
 
-/** Only a charge tells how much of it was refunded. */
+/** Only a charge tells how much of it was refunded, or has an amount as a number and its request inside. */
 function isCharge(value: JsonObject): boolean {
-  return 'refunded_amount' in value && typeof value.id === 'string';
+  const hasRequest = isObject(value.payment_request) && typeof value.amount === 'number';
+  return typeof value.id === 'string' && ('refunded_amount' in value || hasRequest);
 }
 
 function charge({ value, exact }: JsonDocument): Facts {
   const amount = money(exact.amount, value.currency);
-  const refunded = money(exact.refunded_amount, value.currency)?.value ?? null;
+  const { refunded_amount: told = 0 } = exact;
+  const refunded = money(told, value.currency)?.value ?? null;
   const type = chargeType(value.status, amount?.value ?? null, refunded);
   const paymentId = textOrNull(value.id);
   const request = isObject(value.payment_request) ? value.payment_request : {};

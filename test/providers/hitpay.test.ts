@@ -559,6 +559,13 @@ describe('hitpay/event: charge', () => {
     });
   });
 
+  it('that tells nothing of refunds is known by its number and its request', () => {
+    const { refunded_amount: _, ...untold } = CHARGE;
+    expect(event(untold)).toMatchObject({ type: 'payment.succeeded', reference: 'ABC123' });
+    expect(event({ ...untold, amount: '599.00' }).type).toBe('other');
+    expect(event({ ...untold, payment_request: null }).type).toBe('other');
+  });
+
   it.each([
     ['succeeded', '0', 'payment.succeeded', 'payment.succeeded'],
     ['succeeded', '0.00', 'payment.succeeded', 'payment.succeeded'],
