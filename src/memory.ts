@@ -19,7 +19,8 @@ interface Entry {
   until: number;
 }
 
-let warned = false;
+/** Looked up once: reading the environment costs more than a claim. */
+let isProductionKnown = false;
 
 /**
  * A store in the memory of one process: the default of `paymentWebhook`. It forgets everything when
@@ -99,8 +100,9 @@ export function memoryStore(options: MemoryStoreOptions = {}): DedupeStore {
 
 /** On first use rather than at construction: a test that only builds an app need not hear it. */
 function warnInProduction(): void {
-  if (warned || process.env.NODE_ENV !== 'production') return;
-  warned = true;
+  if (isProductionKnown) return;
+  isProductionKnown = true;
+  if (process.env.NODE_ENV !== 'production') return;
   process.emitWarning(
     'events are remembered in this process only. With several processes, or across restarts, use ' +
       'payproof/sqlite, payproof/redis or payproof/postgres.',

@@ -100,6 +100,9 @@ RETURNING rank`;
           'commitIn: needs the client ({ query }) on which the transaction is open',
         );
       }
+      if ('totalCount' in client) {
+        throw new TypeError('commitIn: needs the client of the transaction, not the pool');
+      }
       return commitOn((text, values) => client.query(text, values), key, owner, ttl);
     },
     async release(key, owner) {

@@ -98,6 +98,11 @@ export function sqliteStore(options: SqliteStoreOptions): SqliteStore {
       if (typeof (tx as SqliteDatabase | null)?.prepare !== 'function') {
         throw new TypeError('commitIn: needs the database on which the transaction is open');
       }
+      // better-sqlite3 and node:sqlite each have a name for it; older versions of the latter have none.
+      const { inTransaction, isTransaction = inTransaction } = tx as OpenDatabase;
+      if (isTransaction === false) {
+        throw new TypeError('commitIn: no transaction is open on this database');
+      }
       return commitOn(tx as SqliteDatabase, key, owner, ttl);
     },
     async release(key, owner) {
@@ -112,6 +117,12 @@ export function sqliteStore(options: SqliteStoreOptions): SqliteStore {
       return Number(purge.run(clock()).changes);
     },
   };
+}
+
+/** What tells whether a transaction is open. */
+interface OpenDatabase {
+  readonly inTransaction?: boolean;
+  readonly isTransaction?: boolean;
 }
 
 /** The numbers are bigints where the database was told to read them so. */

@@ -256,6 +256,7 @@ describe.each(ALL)('the start of examples/%s', (example) => {
     HATEXCARD_SECRET: 'whsec_real',
     HITPAY_SALT: 'real-salt',
     DEXCHANGE_CALLBACK_SECRET: 'real-callback-secret',
+    DEXCHANGE_API_KEY: 'real-api-key',
   };
 
   it('refuses the development secrets in production, and on any address but this machine', async () => {
@@ -275,6 +276,12 @@ describe.each(ALL)('the start of examples/%s', (example) => {
     ]);
     expect(known).toContain('not starting with a development secret');
     expect(empty).toContain('the secret is empty');
+  });
+
+  it.runIf(SHOPS.includes(example))('refuses to believe DExchange in production', async () => {
+    const { DEXCHANGE_API_KEY: _, ...rest } = real;
+    const refused = await failure({ ...rest, NODE_ENV: 'production' });
+    expect(refused).toContain('confirm.apiKey: the secret is missing');
   });
 
   it('starts in production with secrets of its own, and ends in peace on SIGTERM', async () => {

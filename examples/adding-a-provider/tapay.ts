@@ -1,4 +1,5 @@
 import {
+  accountOf,
   type Delivery,
   decodeJson,
   eventId,
@@ -60,6 +61,8 @@ export function tapay(options: TapayOptions): Provider<TapayEvent> {
   return {
     name: NAME,
     contentTypes: ['application/json'],
+    // Tells the shops apart where a function of the request chooses the provider.
+    account: () => accountOf(keys),
     recognizes: (delivery) => delivery.header(SIGNATURE_HEADER) !== undefined,
     authenticate(delivery) {
       const keyId = signedBy(delivery);

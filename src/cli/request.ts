@@ -1,3 +1,4 @@
+import { isObject } from '../core/json.ts';
 import { UsageError } from './terminal.ts';
 
 /** A request that was saved. */
@@ -34,7 +35,8 @@ function collect(headers: readonly Header[]): Record<string, string[]> {
   const all: Record<string, string[]> = Object.create(null);
   for (const [name, value] of headers) {
     const key = name.toLowerCase();
-    all[key] = [...(all[key] ?? []), value];
+    all[key] ??= [];
+    all[key].push(value);
   }
   return all;
 }
@@ -156,11 +158,12 @@ function readHar(text: string, entry: number | undefined): SavedRequest {
   if (chosen === undefined) {
     throw new UsageError(`the HAR has ${list.length} entries: choose one by --entry N (from 1)`);
   }
-  const { request, startedDateTime } = chosen;
+  const { request, startedDateTime } = Object(chosen) as HarEntry;
   if (typeof request?.url !== 'string' || typeof request.method !== 'string') {
     throw new UsageError('this JSON is no HAR entry: it has no request with method and url');
   }
   const pairs = (Array.isArray(request.headers) ? request.headers : [])
+    .filter(isObject)
     .map(({ name, value: one }): Header => [String(name), String(one)])
     // HTTP/2 writes method and path among the headers.
     .filter(([name]) => !name.startsWith(':'));
@@ -187,9 +190,9 @@ function harBody(postData: NonNullable<HarEntry['request']>['postData'], notes: 
   }
   if (!Array.isArray(postData?.params)) return Buffer.alloc(0);
   notes.push('The HAR holds only the parsed fields of the form: its body is written anew.');
-  const pairs = postData.params.map(
-    ({ name, value }): Header => [String(name), String(value ?? '')],
-  );
+  const pairs = postData.params
+    .filter(isObject)
+    .map(({ name, value }): Header => [String(name), String(value ?? '')]);
   return Buffer.from(new URLSearchParams(pairs as [string, string][]).toString());
 }
 
@@ -328,12 +331,12 @@ function shellWords(text: string): string[] {
       word = (word ?? '') + quoted.slice(1, -1);
       continue;
     }
-    const ansi = take(/\$'(?:[^'\\]|\\[\s\S])*'/y);
+    const ansi = take(/\$'[^'\\]*(?:\\[\s\S][^'\\]*)*'/y);
     if (ansi !== null) {
       word = (word ?? '') + unescapeAnsi(ansi.slice(2, -1));
       continue;
     }
-    const double = take(/"(?:[^"\\]|\\[\s\S])*"/y);
+    const double = take(/"[^"\\]*(?:\\[\s\S][^"\\]*)*"/y);
     if (double !== null) {
       refuseExpansion(double);
       word =

@@ -1,3 +1,5 @@
+import { validDate } from './options.ts';
+
 /** Request headers in any of the forms that JavaScript servers have them; names in any case. */
 export type HeadersLike =
   | Headers
@@ -43,39 +45,61 @@ export function delivery(input: DeliveryInput): Delivery {
   if (typeof headers !== 'object' || headers === null) {
     throw new TypeError('headers: must be a Headers or a record of headers');
   }
-  if (!(receivedAt instanceof Date) || Number.isNaN(+receivedAt)) {
-    throw new TypeError('receivedAt: must be a valid Date');
-  }
+  validDate('receivedAt', receivedAt);
   if (url !== undefined && typeof url !== 'string') throw new TypeError('url: must be a string');
-  const header = (name: string) => readHeader(headers, name.toLowerCase());
+  const header = headerReader(headers);
   return {
     header,
-    query: (name) => {
-      const start = url?.indexOf('?') ?? -1;
-      return start < 0 ? [] : new URLSearchParams(url?.slice(start + 1)).getAll(name);
-    },
+    query: (name) => queryValues(url, name),
     contentType: essence(header('content-type')),
     body,
     receivedAt,
   };
 }
 
-/** The essence of a media type: `application/json` of `Application/JSON; charset=utf-8`. */
-export function essence(contentType: string | undefined): string | null {
-  return contentType === undefined ? null : contentType.replace(/;.*/s, '').trim().toLowerCase();
+/** The values of a query parameter, in order. */
+export function queryValues(url: string | undefined, name: string): string[] {
+  const start = url?.indexOf('?') ?? -1;
+  if (url === undefined || start < 0) return [];
+  const query = url.slice(start + 1);
+  if (!/^[\w.~=&-]*$/.test(query)) return new URLSearchParams(query).getAll(name);
+  // Nothing is escaped, as in most.
+  const values: string[] = [];
+  for (const pair of query.split('&')) {
+    if (pair.startsWith(name) && pair[name.length] === '=')
+      values.push(pair.slice(name.length + 1));
+    else if (pair === name && pair !== '') values.push('');
+  }
+  return values;
 }
 
-function readHeader(headers: HeadersLike, name: string): string | undefined {
-  if (typeof Headers === 'function' && headers instanceof Headers) {
-    return headers.get(name) ?? undefined;
-  }
-  let found: string | undefined;
-  for (const key of Object.keys(headers)) {
-    if (key.length !== name.length || key.toLowerCase() !== name) continue;
-    const value = (headers as Exclude<HeadersLike, Headers>)[key];
-    if (value === undefined) continue;
-    const text = typeof value === 'string' ? value : value.join(', ');
-    found = found === undefined ? text : `${found}, ${text}`;
-  }
-  return found;
+/** The essence of a media type: `application/json` of `Application/JSON; charset=utf-8`. */
+export function essence(contentType: string | undefined): string | null {
+  if (contentType === undefined) return null;
+  const end = contentType.indexOf(';');
+  return (end < 0 ? contentType : contentType.slice(0, end)).trim().toLowerCase();
+}
+
+/** A record can have the same header twice, in different cases: all of its names are looked at. */
+function headerReader(headers: HeadersLike): (name: string) => string | undefined {
+  // By what it can do, since there are other implementations. In a record no value is a function.
+  if (isHeaders(headers)) return (name) => headers.get(name) ?? undefined;
+  const keys = Object.keys(headers);
+  return (name) => {
+    const wanted = name.toLowerCase();
+    let found: string | undefined;
+    for (const key of keys) {
+      if (key !== wanted && (key.length !== wanted.length || key.toLowerCase() !== wanted))
+        continue;
+      const value = headers[key];
+      if (value === undefined) continue;
+      const text = typeof value === 'string' ? value : value.join(', ');
+      found = found === undefined ? text : `${found}, ${text}`;
+    }
+    return found;
+  };
+}
+
+function isHeaders(headers: HeadersLike): headers is Headers {
+  return typeof headers.get === 'function';
 }

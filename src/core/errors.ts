@@ -78,16 +78,19 @@ export class WebhookError extends Error {
       throw new TypeError('code: not a code of WebhookError');
     }
     const [status, message] = CATALOGUE[code];
+    const { cause, headers, message: fix = message } = options;
     const expose = status < 500;
-    super(
-      expose ? message : (options.message ?? message),
-      options.cause === undefined ? undefined : { cause: options.cause },
-    );
+    // No frames are collected, which would cost more than all else that a refusal takes: see below.
+    const { stackTraceLimit } = Error;
+    // Not by assignment, which throws where a host has frozen what is built in.
+    Reflect.set(Error, 'stackTraceLimit', 0);
+    super(expose ? message : fix, cause === undefined ? undefined : { cause });
+    Reflect.set(Error, 'stackTraceLimit', stackTraceLimit);
     this.code = code;
     this.status = status;
     this.statusCode = status;
     this.expose = expose;
-    this.headers = { ...options.headers };
+    this.headers = { ...headers };
     Object.defineProperty(this, BRAND, { value: true });
     // Express shows the stack to the client outside production. Frames would tell apart what must
     // look the same, and show paths, and tell the owner nothing: the cause is not in this code.

@@ -113,10 +113,15 @@ const MAX_ID_LENGTH = 200;
  * two lists of parts give the same id.
  */
 export function eventId(...parts: readonly string[]): string {
-  const id = parts
-    .map((part) => part.replace(/[%:]/g, (c) => (c === ':' ? '%3A' : '%25')))
-    .join(':');
+  let id = '';
+  for (const [index, part] of parts.entries()) id += (index > 0 ? ':' : '') + escapePart(part);
   return id.length <= MAX_ID_LENGTH ? id : `${id.slice(0, 100)}:${digest(id)}`;
+}
+
+function escapePart(part: string): string {
+  return part.includes('%') || part.includes(':')
+    ? part.replaceAll('%', '%25').replaceAll(':', '%3A')
+    : part;
 }
 
 /**

@@ -28,9 +28,22 @@ const CODES: readonly [decimals: number, codes: string][] = [
   [4, 'CLF UYW'],
 ];
 
-const DECIMALS: ReadonlyMap<string, number> = new Map(
+/** A currency with one zero for each of its decimals. */
+interface Currency {
+  readonly code: string;
+  readonly zeros: string;
+}
+
+/** By code, as providers write it: in capitals or in small letters. */
+const CURRENCIES: ReadonlyMap<string, Currency> = new Map(
   CODES.flatMap(([decimals, codes]) =>
-    codes.split(/\s+/).map((code): [string, number] => [code, decimals]),
+    codes.split(/\s+/).flatMap((code): [string, Currency][] => {
+      const currency = { code, zeros: '0'.repeat(decimals) };
+      return [
+        [code, currency],
+        [code.toLowerCase(), currency],
+      ];
+    }),
   ),
 );
 
@@ -49,14 +62,24 @@ const MAX_SIGNIFICANT_DIGITS = 15;
  */
 export function money(amount: unknown, currency: unknown): Money | null {
   const value = decimal(amount);
-  if (value === null || typeof currency !== 'string' || !/^[a-z]{3}$/i.test(currency)) return null;
+  if (value === null || typeof currency !== 'string') return null;
+  const known = CURRENCIES.get(currency);
+  if (known !== undefined) {
+    const minorUnits = Number(inMinorUnits(value, known.zeros));
+    return Number.isSafeInteger(minorUnits) ? { currency: known.code, value, minorUnits } : null;
+  }
+  if (!/^[a-z]{3}$/i.test(currency)) return null;
   const code = currency.toUpperCase();
-  const decimals = DECIMALS.get(code);
-  if (decimals === undefined) return { currency: code, value, minorUnits: null };
-  const [whole = '', fraction = ''] = value.split('.');
-  if (/[1-9]/.test(fraction.slice(decimals))) return null;
-  const minorUnits = Number(whole + fraction.slice(0, decimals).padEnd(decimals, '0'));
-  return Number.isSafeInteger(minorUnits) ? { currency: code, value, minorUnits } : null;
+  return code === currency ? { currency, value, minorUnits: null } : money(amount, code);
+}
+
+/** The digits with the decimal point moved, or `NaN` if it would leave a part of a minor unit. */
+function inMinorUnits(value: string, zeros: string): string {
+  const point = value.indexOf('.');
+  if (point < 0) return value + zeros;
+  const fraction = value.slice(point + 1);
+  if (/[1-9]/.test(fraction.slice(zeros.length))) return 'NaN';
+  return value.slice(0, point) + (fraction + zeros).slice(0, zeros.length);
 }
 
 /**
@@ -66,14 +89,16 @@ export function decimal(amount: unknown): string | null {
   if (typeof amount !== 'string' && typeof amount !== 'number') return null;
   const text = String(amount);
   if (text.length > 40) return null;
-  const value = GROUPED.test(text) ? text.replaceAll(',', '') : text;
+  const value = text.includes(',') && GROUPED.test(text) ? text.replaceAll(',', '') : text;
   if (!PLAIN.test(value) || Object.is(amount, -0)) return null;
+  if (value.length <= MAX_SIGNIFICANT_DIGITS) return value;
   const significant = value.replace('.', '').replace(/^0+/, '');
   return significant.length <= MAX_SIGNIFICANT_DIGITS ? value : null;
 }
 
 /** Compares two decimal texts as numbers, exactly. */
 export function compareDecimals(a: string, b: string): -1 | 0 | 1 {
+  if (a === b) return 0;
   const places = Math.max(a.split('.')[1]?.length ?? 0, b.split('.')[1]?.length ?? 0);
   const scaled = (text: string): bigint => {
     const [whole = '', fraction = ''] = text.split('.');

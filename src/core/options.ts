@@ -18,6 +18,14 @@ export function boundedNumber(option: string, value: unknown, min: number, max: 
   return value;
 }
 
+/** A date that is one, or a `TypeError` that names the option. */
+export function validDate(option: string, value: unknown): Date {
+  if (!(value instanceof Date) || Number.isNaN(value.getTime())) {
+    throw new TypeError(`${option}: must be a valid Date`);
+  }
+  return value;
+}
+
 /** An HTTP header's name in lower case, or a `TypeError` that names the option. */
 export function headerName(option: string, value: unknown): string {
   if (typeof value !== 'string' || !/^[!#$%&'*+.^_`|~0-9a-z-]+$/i.test(value)) {

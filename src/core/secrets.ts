@@ -1,6 +1,12 @@
-import { createHmac, createSecretKey, type KeyObject, timingSafeEqual } from 'node:crypto';
+import {
+  createHmac,
+  createSecretKey,
+  type Hmac,
+  type KeyObject,
+  timingSafeEqual,
+} from 'node:crypto';
 import { WebhookError } from './errors.ts';
-import { knownOptions } from './options.ts';
+import { knownOptions, validDate } from './options.ts';
 
 /** A secret with a name of its own, so that the event can tell which one matched. */
 export interface NamedSecret {
@@ -56,16 +62,20 @@ export function keyring(option: string, input: SecretInput | undefined): Keyring
     if (typeof id !== 'string' || id === '') {
       throw new TypeError(`${option}: a named secret needs an id`);
     }
-    if (notAfter !== undefined && !(notAfter instanceof Date && !Number.isNaN(+notAfter))) {
-      throw new TypeError(`${option}: notAfter must be a valid Date`);
-    }
-    return { id, key: secretKey(option, value), notAfter: notAfter ? +notAfter : Infinity };
+    if (notAfter !== undefined) validDate(`${option}: notAfter`, notAfter);
+    return { id, key: secretKey(option, value), notAfter: notAfter?.getTime() ?? Infinity };
   });
   if (new Set(keys.map((key) => key.id)).size < keys.length) {
     throw new TypeError(`${option}: two secrets have the same id`);
   }
   return keys;
 }
+
+/**
+ * Each secret's MAC under itself: what a token is compared with. Beside the keys, since whoever saw one
+ * could try out short tokens against it.
+ */
+const OWN_MACS = new WeakMap<KeyObject, Uint8Array>();
 
 function secretKey(option: string, value: unknown): KeyObject {
   if (value === undefined || value === null || value === 'undefined' || value === 'null') {
@@ -76,14 +86,20 @@ function secretKey(option: string, value: unknown): KeyObject {
   if (value.trim() !== value) {
     throw new TypeError(`${option}: the secret begins or ends with white space`);
   }
-  return createSecretKey(value, 'utf8');
+  const key = createSecretKey(value, 'utf8');
+  OWN_MACS.set(key, hmacSha256(key, value));
+  return key;
 }
 
 /** HMAC-SHA256 over the parts in order. Text is taken as UTF-8. */
 export function hmacSha256(key: KeyObject, ...parts: readonly (string | Uint8Array)[]): Buffer {
+  return hmacOf(key, parts).digest();
+}
+
+function hmacOf(key: KeyObject, parts: readonly (string | Uint8Array)[]): Hmac {
   const hmac = createHmac('sha256', key);
   for (const part of parts) hmac.update(part);
-  return hmac.digest();
+  return hmac;
 }
 
 /**
@@ -109,6 +125,16 @@ export function hexSignature(text: string | undefined): Buffer {
 }
 
 /**
+ * Reads a base64url HMAC-SHA256, without padding. The same bytes have further spellings, which
+ * `Buffer.from` would take: only the one that is written here is.
+ *
+ * @returns undefined if it is anything else
+ */
+export function base64urlMac(text: string): Buffer | undefined {
+  return /^[\w-]{42}[AEIMQUYcgkosw048]$/.test(text) ? Buffer.from(text, 'base64url') : undefined;
+}
+
+/**
  * Finds the secret under which the parts have this signature. All secrets are tried, each compared
  * in constant time, so the time tells neither how much of a signature is right nor which key it is.
  *
@@ -122,32 +148,42 @@ export function signingKey(
 ): string | undefined {
   let id: string | undefined;
   for (const key of keys) {
-    const fits = timingSafeEqual(hmacSha256(key.key, ...parts), signature);
-    if (fits && +now <= key.notAfter) id ??= key.id;
+    if (isMac(key.key, parts, signature) && isValid(key, now)) id ??= key.id;
   }
   return id;
 }
 
 /**
- * Finds the secret that is this token, or whose MAC over `label` is this token. Both sides are
- * compared as digests, so neither the length nor the place of a difference shows in the time.
+ * Finds the secret that is this token. Both sides are compared as digests, so neither the length nor the
+ * place of a difference shows in the time.
  *
- * @param expected what the token must be under a key
  * @returns the id of the secret, or undefined if none fits
  */
-export function tokenKey(
-  keys: Keyring,
-  token: string,
-  now: Date,
-  expected: (key: KeyObject) => string,
-): string | undefined {
+export function tokenKey(keys: Keyring, token: string, now: Date): string | undefined {
   let id: string | undefined;
   for (const key of keys) {
-    const fits = timingSafeEqual(
-      hmacSha256(key.key, token),
-      hmacSha256(key.key, expected(key.key)),
-    );
-    if (fits && +now <= key.notAfter) id ??= key.id;
+    if (isToken(key.key, token) && isValid(key, now)) id ??= key.id;
   }
   return id;
+}
+
+function isToken(key: KeyObject, token: string): boolean {
+  return isMac(key, [token], OWN_MACS.get(key) as Uint8Array);
+}
+
+function isMac(
+  key: KeyObject,
+  parts: readonly (string | Uint8Array)[],
+  expected: Uint8Array,
+): boolean {
+  // Through a text: a fresh buffer costs more than the hash of a small body.
+  COMPUTED.write(hmacOf(key, parts).digest('binary'), 'binary');
+  return timingSafeEqual(COMPUTED, expected);
+}
+
+/** Where MACs are computed to be compared; nothing else reads it. */
+const COMPUTED = Buffer.alloc(32);
+
+function isValid({ notAfter }: Key, now: Date): boolean {
+  return now.getTime() <= notAfter;
 }

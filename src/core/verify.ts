@@ -30,7 +30,7 @@ export function verify<P extends Provider>(
  * @throws TypeError if the list is empty or holds something that is no provider
  */
 export function providerList(provider: Provider | readonly Provider[]): readonly Provider[] {
-  const list: readonly unknown[] = Array.isArray(provider) ? provider : [provider];
+  const list: readonly Provider[] = Array.isArray(provider) ? provider : [provider];
   if (list.length === 0 || !list.every(isProvider)) {
     throw new TypeError(
       'provider: must be a provider, such as hitpay({ salt }), or a list of them',

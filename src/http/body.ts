@@ -1,7 +1,8 @@
 import type { IncomingMessage } from 'node:http';
 import getRawBody from 'raw-body';
-import { WebhookError, type WebhookErrorCode } from '../core/errors.ts';
+import { isWebhookError, WebhookError, type WebhookErrorCode } from '../core/errors.ts';
 import { isObject, type JsonObject, withinDepth } from '../core/json.ts';
+import { SMALL, Valve } from './room.ts';
 
 /** A request as an adapter hands it over: the stream, and what earlier middleware left beside it. */
 export interface Arrival {
@@ -40,19 +41,21 @@ export interface Reading {
  * @throws WebhookError `body_too_large`, `body_timeout`, `body_aborted`, `body_malformed`,
  *   `body_consumed`
  */
-export async function readBody(
+export function readBody(
   { req, rawBody, body }: Arrival,
   contentType: string | null,
   reading: Reading,
-): Promise<Body> {
-  if (isUnread(req)) return { candidates: [await readStream(req, reading)], source: 'stream' };
+): Body | Promise<Body> {
+  if (isUnread(req)) return readStream(req, reading);
   const left = bytesOf(rawBody) ?? bytesOf(body) ?? bytesOf(unparsed(body));
   if (left) return capped({ candidates: [left], source: 'bytes' }, reading);
   if (isObject(body) && contentType === 'application/x-www-form-urlencoded') {
     return capped({ candidates: [formOf(body, reading)], source: 'fields' }, reading);
   }
   if (isObject(body)) return capped({ candidates: jsonOf(body), source: 'reserialized' }, reading);
-  if (req.destroyed && !req.complete) throw new WebhookError('body_aborted');
+  // Gone with its body, or before a word of it was read: no parser is to blame.
+  if (req.destroyed && !(req.complete && req.readableDidRead))
+    throw new WebhookError('body_aborted');
   throw new WebhookError('body_consumed', { message: reading.consumedAdvice });
 }
 
@@ -74,22 +77,37 @@ const STREAM_ERRORS: Readonly<Record<string, WebhookErrorCode>> = {
 };
 
 /** `raw-body` has no deadline and does not notice a stream that closes without a word. */
-function readStream(req: IncomingMessage, { limit, bodyTimeout }: Reading): Promise<Buffer> {
+function readStream(req: IncomingMessage, { limit, bodyTimeout }: Reading): Promise<Body> {
   return new Promise((resolve, reject) => {
-    const refuse = (code: WebhookErrorCode): void => {
-      clearTimeout(timer);
-      req.off('close', onClose);
-      reject(new WebhookError(code));
-    };
-    const onClose = (): void => refuse('body_aborted');
-    const timer = setTimeout(() => refuse('body_timeout'), bodyTimeout);
-    req.once('close', onClose);
+    let timer: NodeJS.Timeout | undefined;
     const length = req.headers['content-length'] ?? null;
-    getRawBody(req, { limit, length }, (error, bytes) => {
-      if (error) return refuse(STREAM_ERRORS[error.type] ?? 'body_aborted');
+    // A small body is read as it is. Of one whose length says that it is too large nothing is read.
+    const declared = Number(length ?? Number.NaN);
+    const valve = declared <= SMALL || declared > limit ? null : new Valve(req);
+    const settle = (): void => {
+      clearImmediate(watching);
+      valve?.shut();
+      if (timer === undefined) return;
       clearTimeout(timer);
       req.off('close', onClose);
-      resolve(bytes);
+    };
+    const fail = (error: WebhookError): void => {
+      settle();
+      reject(error);
+    };
+    const refuse = (code: WebhookErrorCode): void => fail(new WebhookError(code));
+    const onClose = (): void => refuse('body_aborted');
+    // Most bodies are there with their head: only the others are worth a deadline and a watch.
+    const watching = setImmediate(() => {
+      timer = setTimeout(() => refuse('body_timeout'), bodyTimeout);
+      req.on('close', onClose);
+      if (req.closed) onClose();
+    });
+    getRawBody((valve ?? req) as IncomingMessage, { limit, length }, (error, bytes) => {
+      if (isWebhookError(error)) return fail(error);
+      if (error) return refuse(STREAM_ERRORS[error.type] ?? 'body_aborted');
+      settle();
+      resolve({ candidates: [bytes], source: 'stream' });
     });
   });
 }

@@ -23,10 +23,12 @@ const PATIENCE = 1_000;
 /** So many diagnoses at once, then so many a second: a flood of junk must not become work. */
 const BURST = 50;
 const PER_SECOND = 5;
+/** A body of more bytes counts as several diagnoses. */
+const BYTES = 16 * 1024;
 
 /**
- * Makes what `rejection.diagnose` is, for one middleware: it waits until the answer is out, and makes
- * no trials while there are too many refusals.
+ * Makes what `rejection.diagnose` is, for one middleware: it waits until the answer is out, and neither
+ * makes trials nor looks at bodies while there are too many refusals.
  */
 export function diagnoser(): (remains: Remains, options: DiagnosisOptions) => Promise<Diagnosis> {
   let allowance = BURST;
@@ -36,10 +38,11 @@ export function diagnoser(): (remains: Remains, options: DiagnosisOptions) => Pr
     const now = performance.now();
     allowance = Math.min(BURST, allowance + ((now - counted) / 1000) * PER_SECOND);
     counted = now;
-    const isCalm = allowance >= 1;
-    if (isCalm) allowance--;
     const { req, url, body, receivedAt, error } = remains;
-    const candidates = body?.candidates ?? null;
+    const cost = Math.max(1, (body?.candidates[0]?.length ?? 0) / BYTES);
+    const isCalm = allowance >= Math.min(cost, BURST);
+    if (isCalm) allowance -= cost;
+    const candidates = isCalm && body ? body.candidates : null;
     return investigate(
       remains.providers,
       {

@@ -49,18 +49,17 @@ export type Gate = (event: ProviderEvent, res: ServerResponse, scope: Scope) => 
 /** What a gate may ask to tell merchants apart. */
 export interface Scope {
   readonly request: unknown;
-  /** Used where the options name no scope. */
-  readonly account: string;
+  /** Used where the options name no scope; undefined if the provider cannot tell it. */
+  readonly account: string | undefined;
 }
 
 /**
- * Builds the gate of a middleware.
+ * Builds the gate of a middleware, or none where every delivery runs.
  *
  * @throws TypeError | RangeError if an option is wrong
  */
-export function onceGate(dedupe: DedupeStore | DedupeOptions | false): Gate {
-  if (dedupe === false)
-    return async (event) => ({ run: true, stale: false, claim: noClaim(event) });
+export function onceGate(dedupe: DedupeStore | DedupeOptions | false): Gate | null {
+  if (dedupe === false) return null;
   const options = readOptions(dedupe);
   return async (event, res, scope) => admit(options, event, res, prefixOf(options, scope));
 }
@@ -68,6 +67,10 @@ export function onceGate(dedupe: DedupeStore | DedupeOptions | false): Gate {
 /** What every key of the merchant begins with. */
 function prefixOf({ scope }: Options, { request, account }: Scope): string {
   const name = typeof scope === 'function' ? scope(request as never) : (scope ?? account);
+  if (name === undefined) {
+    // Silence would let one merchant's event pass for a redelivery of another's.
+    throw new TypeError('dedupe.scope: needed, since this provider does not tell its account');
+  }
   if (typeof name !== 'string' || (name === '' && typeof scope === 'function')) {
     throw new TypeError('dedupe.scope: must give a text that names the merchant');
   }
@@ -75,6 +78,9 @@ function prefixOf({ scope }: Options, { request, account }: Scope): string {
 }
 
 interface Options {
+  /** Unique; with the count of claims after it, the name of an owner. */
+  readonly name: string;
+  count: number;
   readonly store: DedupeStore;
   readonly lease: number;
   readonly remember: number;
@@ -114,6 +120,8 @@ function readOptions(dedupe: DedupeStore | DedupeOptions): Options {
     throw new TypeError('dedupe.scope: must be a text or a function of the request');
   }
   return {
+    name: randomUUID(),
+    count: 0,
     store,
     lease: boundedNumber('dedupe.lease', lease, 1, MAX_TIMER),
     remember: boundedNumber('dedupe.remember', remember, 1, 2 ** 45),
@@ -134,7 +142,7 @@ async function admit(
 ): Promise<Admission> {
   const { store, lease, remember, timeout } = options;
   const key = prefix + event.id;
-  const owner = randomUUID();
+  const owner = `${options.name}/${++options.count}`;
   const request = { key, owner, lease, fingerprint: fingerprint(event) };
   const claim: PaymentClaim = { key, commitIn };
   const result = await firstClaim();
@@ -156,12 +164,12 @@ async function admit(
   const rank = options.stale === undefined ? 0 : (RANKS[event.type] ?? 0);
   const payment =
     event.paymentId === null || rank === 0 ? null : prefix + paymentOf(event, event.paymentId);
-  const raise = async (to: number): Promise<number> =>
-    payment === null ? 0 : ((await store.advance?.(payment, to, remember)) ?? 0);
+  const raise = async (payment: string, to: number): Promise<number> =>
+    (await store.advance?.(payment, to, remember)) ?? 0;
 
-  let stale: boolean;
+  let stale = false;
   try {
-    stale = (await answered(timeout, () => raise(0))) > rank;
+    stale = payment !== null && (await answered(timeout, () => raise(payment, 0))) > rank;
     if (stale && options.stale === 'skip') {
       await answered(timeout, () => store.commit(key, owner, remember));
       return { run: false, stale, claim };
@@ -178,9 +186,10 @@ async function admit(
   }
 
   let committed = false;
+  let isReleased = false;
   let renewed: Promise<unknown> = Promise.resolve();
   const renewal = setInterval(() => {
-    renewed = Promise.all([renewed, settle(() => store.claim(request))]);
+    renewed = Promise.all([renewed, settle(renew)]);
   }, lease / RENEWALS);
   renewal.unref();
   const onEnd = (): void => {
@@ -190,12 +199,19 @@ async function admit(
     const succeeded = res.writableFinished && res.statusCode >= 200 && res.statusCode < 300;
     // A renewal that is still under way would take the claim again after its release.
     renewed.then(async () => {
+      isReleased = !succeeded;
       await (succeeded ? commit() : settle(() => store.release(key, owner)));
     });
   };
-  res.once('finish', onEnd);
-  res.once('close', onEnd);
+  res.on('finish', onEnd);
+  res.on('close', onEnd);
   return { run: true, stale, claim };
+
+  async function renew(): Promise<void> {
+    const result = await store.claim(request);
+    // The store took so long that the event was given back meanwhile: nobody would work on it.
+    if (isReleased && result?.status === 'claimed') await settle(() => store.release(key, owner));
+  }
 
   /** Not async: with a store that answers at once it throws in place, inside the transaction. */
   function commitIn(tx: unknown): Promise<void> {
@@ -221,7 +237,7 @@ async function admit(
     for (let wait = FIRST_RETRY; ; wait *= 2) {
       const settled = await settle(async () => {
         // Before the commit: a crash between the two makes the next delivery raise it again.
-        await raise(rank);
+        if (payment !== null) await raise(payment, rank);
         // Refused: the lease ran out and the next delivery has, or had, the event.
         if (!(await store.commit(key, owner, remember)) && !committed) {
           throw new WebhookError('delivery_in_progress');
@@ -244,7 +260,8 @@ async function admit(
       // A claim that is taken too late is nobody's: the sender was told to come again.
       claiming?.then(
         (late) => late?.status === 'claimed' && settle(() => store.release(key, owner)),
-        () => {},
+        // Perhaps it was taken, and only the answer was lost. If the store is down, its lease ends it.
+        () => answered(timeout, () => store.release(key, owner)).catch(() => {}),
       );
       throw error;
     }
@@ -267,7 +284,8 @@ async function admit(
   }
 }
 
-function noClaim(event: ProviderEvent): PaymentClaim {
+/** The hold on an event where nothing is remembered. */
+export function noClaim(event: ProviderEvent): PaymentClaim {
   return {
     key: event.id,
     commitIn: async () => {
@@ -295,16 +313,28 @@ function fingerprint({ amount, reference }: ProviderEvent): string {
  *
  * @throws WebhookError `store_unavailable`
  */
-async function answered<T>(timeout: number, verb: () => Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new RangeError('no answer in time')), timeout);
+function answered<T>(timeout: number, verb: () => Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    let timer: NodeJS.Timeout | undefined;
+    let isSettled = false;
+    const settle = (): void => {
+      isSettled = true;
+      clearTimeout(timer);
+    };
+    const fail = (cause: unknown): void => {
+      settle();
+      reject(new WebhookError('store_unavailable', { cause }));
+    };
+    const succeed = (answer: T): void => {
+      settle();
+      resolve(answer);
+    };
+    // A store that throws in place has failed like any other.
+    new Promise<T>((answer) => answer(verb())).then(succeed, fail);
+    // A store in this process has answered by then, and needs no timer.
+    process.nextTick(() => {
+      if (isSettled) return;
+      timer = setTimeout(() => fail(new RangeError('no answer in time')), timeout);
+    });
   });
-  try {
-    return await Promise.race([verb(), late]);
-  } catch (cause) {
-    throw new WebhookError('store_unavailable', { cause });
-  } finally {
-    clearTimeout(timer);
-  }
 }

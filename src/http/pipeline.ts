@@ -1,18 +1,19 @@
 import { channel } from 'node:diagnostics_channel';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { type Delivery, delivery, essence } from '../core/delivery.ts';
+import { type Delivery, essence, queryValues } from '../core/delivery.ts';
 import type { Diagnosis, DiagnosisOptions } from '../core/diagnosis.ts';
 import { isWebhookError, WebhookError } from '../core/errors.ts';
 import type { ProviderEvent } from '../core/event.ts';
-import { boundedNumber, knownOptions } from '../core/options.ts';
+import { boundedNumber, knownOptions, validDate } from '../core/options.ts';
 import type { Provider } from '../core/provider.ts';
 import { providerList, select } from '../core/verify.ts';
 import type { DedupeOptions, DedupeStore, PaymentClaim } from '../dedupe.ts';
 import { memoryStore } from '../memory.ts';
 import { type Arrival, type Body, readBody } from './body.ts';
 import { diagnoser } from './diagnosing.ts';
-import { onceGate } from './once.ts';
+import { noClaim, onceGate } from './once.ts';
 import { endProbe, probeOf } from './probe.ts';
+import { ensureRoom } from './room.ts';
 import { stopUpload } from './upload.ts';
 
 /** A refused delivery, as `onRejected` and the channel `payproof:rejected` get it. */
@@ -62,11 +63,13 @@ export interface PaymentWebhookOptions {
   clock?: (() => Date) | undefined;
 }
 
-/** What `paymentWebhook` takes: a provider, several, or a function of the request that gives them. */
-export type ProviderSource<Request> =
-  | Provider
-  | readonly Provider[]
-  | ((request: Request) => Chosen | Promise<Chosen>);
+/**
+ * What `paymentWebhook` takes: a provider, several, or a function of the request that gives them. The
+ * function runs before the body is read, for anyone who posts: give what it asks a time limit.
+ */
+export type ProviderSource<Request> = Provider | readonly Provider[] | Chooser<Request>;
+
+type Chooser<Request> = (request: Request) => Chosen | Promise<Chosen>;
 
 /** A provider, several, or nothing where the request belongs to no known merchant. */
 type Chosen = Provider | readonly Provider[] | null | undefined;
@@ -120,6 +123,7 @@ export function pipeline<Request>(
     bodyTimeout: boundedNumber('bodyTimeout', bodyTimeout, 1, MAX_TIMEOUT),
     consumedAdvice,
   };
+  ensureRoom(reading.limit);
   const { clock = () => new Date(), onAccepted, onRejected, dedupe = memoryStore() } = options;
   const admit = onceGate(dedupe);
   const diagnose = diagnoser();
@@ -131,50 +135,12 @@ export function pipeline<Request>(
 
   /** An unknown merchant has no provider, which shows only after the body was read like any other. */
   async function providersFor(request: Request): Promise<readonly Provider[]> {
-    if (typeof source !== 'function') return fixed as readonly Provider[];
-    const chosen = await source(request);
+    const chosen = await (source as Chooser<Request>)(request);
     return chosen === null || chosen === undefined ? [] : providerList(chosen);
   }
 
-  async function receive(exchange: Exchange<Request>, progress: Progress): Promise<Outcome> {
-    const { req, res, url } = exchange;
-    refuseByHead(req);
-    const providers = await providersFor(exchange.request);
-    progress.providers = providers;
-    const contentType = essence(req.headers['content-type']);
-    const judges = providers.length > 0 ? providers : [ANY_PROVIDER];
-    if (!judges.some((one) => accepts(one, contentType))) {
-      throw new WebhookError('content_type_unsupported');
-    }
-    const body = await readBody(exchange, contentType, reading);
-    const [bytes] = body.candidates as readonly [Uint8Array];
-    progress.bodyLength = bytes.length;
-    progress.body = body;
-    const receivedAt = clock();
-    progress.receivedAt = receivedAt;
-    const deliveries = body.candidates.map((bytes) =>
-      delivery({ headers: req.headers, body: bytes, url, receivedAt }),
-    );
-    const judge = select(providers, deliveries[0] as Delivery);
-    progress.provider = judge.name;
-    if (!accepts(judge, contentType)) throw new WebhookError('content_type_unsupported');
-    const claimed = authenticate(judge, body, deliveries, consumedAdvice);
-    const probe = probeOf(req);
-    if (probe) return endProbe(probe, claimed, body, dedupe);
-    const event = judge.confirm ? await judge.confirm(claimed) : claimed;
-    const { run, stale, claim } = await admit(event, res, {
-      request: exchange.request,
-      account: fixed === null ? (judge.account?.() ?? '') : '',
-    });
-    return {
-      run,
-      claim,
-      event: stale ? { ...event, stale } : event,
-      bytes: body.source === 'stream' ? bytes : null,
-    };
-  }
-
   return async (exchange) => {
+    const { req, res, url } = exchange;
     const progress: Progress = {
       provider: null,
       bodyLength: null,
@@ -183,41 +149,74 @@ export function pipeline<Request>(
       receivedAt: null,
     };
     try {
-      const outcome = await receive(exchange, progress);
-      if (outcome.run) {
-        if (onAccepted) contain(() => onAccepted(outcome.event));
-        if (accepted.hasSubscribers) accepted.publish({ event: outcome.event });
+      refuseByHead(req);
+      const providers = fixed ?? (await providersFor(exchange.request));
+      progress.providers = providers;
+      const contentType = essence(req.headers['content-type']);
+      const judges = providers.length > 0 ? providers : [ANY_PROVIDER];
+      if (!judges.some((one) => accepts(one, contentType))) {
+        throw new WebhookError('content_type_unsupported');
       }
-      return outcome;
+      const body = await readBody(exchange, contentType, reading);
+      const [bytes] = body.candidates as readonly [Uint8Array];
+      progress.bodyLength = bytes.length;
+      progress.body = body;
+      const receivedAt = validDate('clock', clock());
+      progress.receivedAt = receivedAt;
+      const header = headerOf(req);
+      const query = queryOf(url);
+      // Written out: a copy of what they share would take longer than all of a delivery's checks.
+      const deliveries = body.candidates.map(
+        (body): Delivery => ({ header, query, contentType, body, receivedAt }),
+      );
+      const judge = select(providers, deliveries[0] as Delivery);
+      progress.provider = judge.name;
+      if (!accepts(judge, contentType)) throw new WebhookError('content_type_unsupported');
+      const claimed = authenticate(judge, body, deliveries, consumedAdvice);
+      const probe = probeOf(req);
+      if (probe) return await endProbe(probe, claimed, body, dedupe);
+      const event = judge.confirm ? await judge.confirm(claimed) : claimed;
+      const account = fixed === null ? judge.account?.() : '';
+      const { run, stale, claim } =
+        admit === null
+          ? { run: true, stale: false, claim: noClaim(event) }
+          : await admit(event, res, { request: exchange.request, account });
+      const told = stale ? { ...event, stale } : event;
+      if (run) {
+        if (onAccepted) contain(() => onAccepted(told));
+        if (accepted.hasSubscribers) accepted.publish({ event: told });
+      }
+      return { run, claim, event: told, bytes: body.source === 'stream' ? bytes : null };
     } catch (error) {
-      stopUpload(exchange.req, exchange.res);
-      if (isWebhookError(error)) {
-        for (const [name, value] of Object.entries(error.headers)) {
-          if (!exchange.res.headersSent) exchange.res.setHeader(name, value);
-        }
-        const rejection = {
-          error,
-          provider: progress.provider,
-          request: facts(exchange, progress),
-        } as Rejection;
-        const { providers, body, receivedAt } = progress;
-        const { req, res, request, url } = exchange;
-        const remains = { req, res, request, url, providers, body, receivedAt, error };
-        Object.defineProperty(rejection, 'diagnose', {
-          value: (options: DiagnosisOptions = {}) => diagnose(remains, options),
-        });
-        const probe = probeOf(req);
-        if (probe) {
-          probe.refused(rejection);
-          throw error;
-        }
-        // After the answer is under way: a slow hook must not hold it up.
-        if (onRejected) setImmediate(contain, () => onRejected(rejection));
-        if (rejected.hasSubscribers) rejected.publish(rejection);
-      }
+      const turn = stopUpload(req, res);
+      if (turn) await turn;
+      if (isWebhookError(error)) tell(error, exchange, progress);
       throw error;
     }
   };
+
+  /** Tells the refusal to those who want to know; the framework answers. */
+  function tell(error: WebhookError, exchange: Exchange<Request>, progress: Progress): void {
+    const { req, res, request, url } = exchange;
+    for (const name in error.headers) {
+      if (!res.headersSent) res.setHeader(name, error.headers[name] as string);
+    }
+    const probe = probeOf(req);
+    if (!probe && !onRejected && !rejected.hasSubscribers) return;
+    const { provider, providers, body, receivedAt } = progress;
+    const rejection = { error, provider, request: facts(exchange, progress) } as Rejection;
+    const remains = { req, res, request, url, providers, body, receivedAt, error };
+    Object.defineProperty(rejection, 'diagnose', {
+      value: (options: DiagnosisOptions = {}) => diagnose(remains, options),
+    });
+    if (probe) {
+      probe.refused(rejection);
+      return;
+    }
+    // After the answer is under way: a slow hook must not hold it up.
+    if (onRejected) setImmediate(contain, () => onRejected(rejection));
+    if (rejected.hasSubscribers) rejected.publish(rejection);
+  }
 }
 
 interface Progress {
@@ -238,8 +237,22 @@ function refuseByHead({ method, headers }: IncomingMessage): void {
   const encoding = headers['content-encoding']?.trim().toLowerCase() ?? 'identity';
   if (encoding !== 'identity') throw new WebhookError('content_encoding_unsupported');
   // A parser before payproof decodes by this unsigned parameter, and would read another body.
-  const parameters = headers['content-type']?.replace(UTF8_PARAMETER, '') ?? '';
-  if (/charset/i.test(parameters)) throw new WebhookError('content_type_unsupported');
+  const type = headers['content-type'] ?? '';
+  if (/charset/i.test(type) && /charset/i.test(type.replace(UTF8_PARAMETER, '')))
+    throw new WebhookError('content_type_unsupported');
+}
+
+/** Node has made every name lower-case and unique, so there is nothing to look through. */
+function headerOf({ headers }: IncomingMessage): Delivery['header'] {
+  return (name) => {
+    const key = name.toLowerCase();
+    const value = Object.hasOwn(headers, key) ? headers[key] : undefined;
+    return Array.isArray(value) ? value.join(', ') : value;
+  };
+}
+
+function queryOf(url: string): Delivery['query'] {
+  return (name) => queryValues(url, name);
 }
 
 /** An unknown merchant's route takes what any provider sends, so that it answers like a known one. */

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Http2ServerRequest } from 'node:http2';
 import { finished } from 'node:stream';
+import { turn } from './turns.ts';
 
 /** How long a client has to read the answer before its connection is cut, in milliseconds. */
 const LINGER = 1_000;
@@ -15,17 +16,24 @@ const LINGER = 1_000;
  * - Node closes the socket at once after a last answer; with unread data in it the kernel then
  *   resets the connection, and the client may lose the answer;
  * - a client that goes on sending would hold the connection.
+ *
+ * @returns when it may be answered, so that a thousand refusals at once do not hold up all others; null if
+ *   nothing is arriving
  */
-export function stopUpload(req: IncomingMessage, res: ServerResponse): void {
-  if (req.complete || req.destroyed) return;
+export function stopUpload(req: IncomingMessage, res: ServerResponse): Promise<void> | null {
+  if (req.complete || req.destroyed) return null;
   if (req.httpVersionMajor > 1) {
     // HTTP/2's flow control stops the sender by itself; only the stream must be closed. The response's
     // own `finish` would wait for that: it comes with the stream's end.
     const { stream } = req as unknown as Http2ServerRequest;
     finished(stream, { readable: false }, () => stream.close());
-    return;
+    return turn();
   }
-  if (!hasBody(req)) return;
+  if (!hasBody(req)) return null;
+  // Node's parser pushes what it reads: none of it is kept, and the first push stops it. A read would
+  // start it again.
+  req.push = () => false;
+  req._read = () => {};
   // Marks the request as read (Node's `_dump` passes over it), then lets back-pressure stop the sender.
   // It takes what is buffered: with a full buffer `read(0)` would ask for nothing and mark nothing.
   req.read();
@@ -43,6 +51,7 @@ export function stopUpload(req: IncomingMessage, res: ServerResponse): void {
     timer.unref();
     socket.once('close', () => clearTimeout(timer));
   };
+  return turn();
 }
 
 /** Whether the request's headers announce a body (RFC 9112, section 6). */

@@ -1,9 +1,5 @@
 import type { KeyObject } from 'node:crypto';
 import type { Delivery } from '../core/delivery.ts';
-import type { Suspicion } from '../core/diagnosis/causes.ts';
-import type { Clue, Evidence, Scene, SignedText } from '../core/diagnosis/clues.ts';
-import { percentDecoded } from '../core/diagnosis/secrets.ts';
-import { bodyTexts, fieldsOf } from '../core/diagnosis/texts.ts';
 import { WebhookError } from '../core/errors.ts';
 import { digest, eventId, type PaymentEventType, type ProviderEvent } from '../core/event.ts';
 import {
@@ -18,6 +14,7 @@ import { boundedNumber, headerName, knownOptions } from '../core/options.ts';
 import type { Provider } from '../core/provider.ts';
 import {
   accountOf,
+  base64urlMac,
   hexSignature,
   hmacSha256,
   type Keyring,
@@ -26,6 +23,13 @@ import {
   signingKey,
   tokenKey,
 } from '../core/secrets.ts';
+import {
+  bearerClues,
+  dexchangeEvidence,
+  type ProofEvidence,
+  signatureClues,
+  tokenClues,
+} from './dexchange-evidence.ts';
 
 // DExchange, Senegal. Facts: its documentation, its published plugin and SDK, and integrators' code.
 // It documents no signature; what is possible instead are the schemes here. DEXPAY, of the same
@@ -157,7 +161,7 @@ export function dexchange(options: DexchangeOptions): Provider<DexchangeEvent> {
     name: 'dexchange',
     contentTypes: ['application/json'],
     account: () => accountOf(first.keys),
-    evidence: (delivery, scene) => evidence(proofs, delivery, scene),
+    evidence: (delivery, scene) => dexchangeEvidence(RULES, proofs, delivery, scene),
     recognizes: (delivery) => proofs.every((proof) => proof.isThere(delivery)),
     authenticate(delivery) {
       // Parsed once, and only when a proof or the event needs it: a signature is checked before.
@@ -177,15 +181,8 @@ function given<T, R>(option: T | undefined, make: (option: T) => R): R | undefin
 
 // ---- The proofs ----------------------------------------------------------------------------------
 
-interface Proof {
-  /** The option of the secrets. */
-  readonly option: string;
-  readonly keys: Keyring;
+interface Proof extends ProofEvidence {
   readonly scheme: string;
-  readonly trust: 'signed' | 'token';
-  isThere(delivery: Delivery): boolean;
-  /** The proof as the diagnosis looks at it, wherever it may stand. */
-  clues(delivery: Delivery, scene: Scene): ClueOf[];
   /** @throws WebhookError if the proof does not hold */
   keyId(delivery: Delivery, document: () => JsonDocument): string;
 }
@@ -197,7 +194,7 @@ function tokenProof(options: NonNullable<DexchangeOptions['token']>): Proof {
     option: 'token.secret',
     keys,
     scheme: 'dexchange/token',
-    clues: (delivery, scene) => tokenClues(delivery, scene),
+    clues: (delivery, scene) => tokenClues(RULES, delivery, scene),
     trust: 'token',
     isThere: (delivery) => delivery.query(TOKEN_PARAMETER).length > 0,
     keyId(delivery, document) {
@@ -205,9 +202,10 @@ function tokenProof(options: NonNullable<DexchangeOptions['token']>): Proof {
       if (token === undefined) throw new WebhookError('token_missing');
       // Read before it is authenticated, since the token is for this order.
       const order = document().value.externalTransactionId;
+      const mac = base64urlMac(token);
       const keyId =
-        more.length === 0 && isOrderId(order)
-          ? tokenKey(keys, token, delivery.receivedAt, (key) => orderToken(key, order))
+        more.length === 0 && mac !== undefined && isOrderId(order)
+          ? signingKey(keys, mac, delivery.receivedAt, TOKEN_LABEL, order)
           : undefined;
       if (keyId === undefined) throw new WebhookError('token_mismatch');
       return keyId;
@@ -231,8 +229,7 @@ function bearerProof(options: NonNullable<DexchangeOptions['bearer']>): Proof {
       const value = delivery.header(header);
       if (value === undefined) throw new WebhookError('token_missing');
       const token = header === 'authorization' ? /^Bearer +(\S+)$/i.exec(value)?.[1] : value;
-      const keyId =
-        token && tokenKey(keys, token, delivery.receivedAt, (key) => key.export().toString());
+      const keyId = token && tokenKey(keys, token, delivery.receivedAt);
       if (!keyId) throw new WebhookError('token_mismatch');
       return keyId;
     },
@@ -277,11 +274,13 @@ function normalise(
   keyId: string,
   { value, exact }: JsonDocument,
 ): DexchangeEvent {
-  const status = statusOf(value);
+  const told = toldIn(value);
+  const amounts = exact === value ? told : toldIn(exact);
+  const status = statusOf(told);
   const type = statusType(status);
   const paymentId = textOrNull(value.id);
   const reference = textOrNull(value.externalTransactionId);
-  const completedAt = new Date(textOrNull(anyCase(value, 'COMPLETED_AT')) ?? Number.NaN);
+  const completedAt = new Date(textOrNull(told.COMPLETED_AT) ?? Number.NaN);
   return {
     provider: 'dexchange',
     scheme,
@@ -291,11 +290,11 @@ function normalise(
     type,
     paymentId,
     reference,
-    amount: money(anyCase(exact, 'AMOUNT'), CURRENCY),
-    fee: money(anyCase(exact, 'FEE'), CURRENCY),
+    amount: money(amounts.AMOUNT, CURRENCY),
+    fee: money(amounts.FEE, CURRENCY),
     net: null,
-    customer: { name: null, phone: textOrNull(anyCase(value, 'PHONE_NUMBER')), email: null },
-    occurredAt: Number.isNaN(+completedAt) ? null : completedAt,
+    customer: { name: null, phone: textOrNull(told.PHONE_NUMBER), email: null },
+    occurredAt: Number.isNaN(completedAt.getTime()) ? null : completedAt,
     payload: value as unknown as DexchangePayload,
   };
 }
@@ -318,22 +317,38 @@ function identity(
   return eventId('dexchange', known, paymentId ?? '', state);
 }
 
-/**
- * A field whose name occurs in several spellings (`STATUS`, `Status`, `status`).
- *
- * @throws WebhookError `field_ambiguous` if two spellings disagree
- */
-function anyCase(fields: JsonObject, name: string): unknown {
-  const values = Object.keys(fields)
-    .filter((key) => key.toUpperCase() === name)
-    .map((key) => fields[key]);
-  if (values.some((value) => value !== values[0])) throw new WebhookError('field_ambiguous');
-  return values[0];
+/** The fields whose names occur in several spellings (`STATUS`, `Status`, `status`). */
+interface Told {
+  STATUS: unknown;
+  AMOUNT: unknown;
+  FEE: unknown;
+  PHONE_NUMBER: unknown;
+  COMPLETED_AT: unknown;
 }
 
-function statusOf(fields: JsonObject): string {
-  const status = anyCase(fields, 'STATUS');
-  return typeof status === 'string' ? status.toUpperCase() : '';
+/** @throws WebhookError `field_ambiguous` if two spellings disagree */
+function toldIn(fields: JsonObject): Told {
+  const told: Told = {
+    STATUS: undefined,
+    AMOUNT: undefined,
+    FEE: undefined,
+    PHONE_NUMBER: undefined,
+    COMPLETED_AT: undefined,
+  };
+  for (const key of Object.keys(fields)) {
+    // Most names are of another length, and are not spelt anew.
+    if (key.length !== 3 && key.length !== 6 && key.length !== 12) continue;
+    const name = key in told ? key : key.toUpperCase();
+    if (!Object.hasOwn(told, name)) continue;
+    const before = told[name as keyof Told];
+    if (before !== undefined && before !== fields[key]) throw new WebhookError('field_ambiguous');
+    told[name as keyof Told] = fields[key];
+  }
+  return told;
+}
+
+function statusOf({ STATUS }: Told): string {
+  return typeof STATUS === 'string' ? STATUS.toUpperCase() : '';
 }
 
 function statusType(status: string): PaymentEventType {
@@ -397,7 +412,7 @@ function confirmation(options: DexchangeConfirmOptions) {
     if (storedId !== undefined && (await storedIdOf(reference)) !== paymentId) {
       throw new WebhookError('confirmation_mismatch');
     }
-    const answer = await ask(paymentId);
+    const answer = toldIn(await ask(paymentId));
     const status = statusOf(answer);
     if (status === '') throw new WebhookError('confirmation_unavailable');
     const type = statusType(status);
@@ -417,7 +432,7 @@ function confirmation(options: DexchangeConfirmOptions) {
         type === 'other' ? status : type,
       ),
       type,
-      amount: money(anyCase(answer, 'AMOUNT'), CURRENCY),
+      amount: money(answer.AMOUNT, CURRENCY),
     };
   };
 
@@ -478,128 +493,10 @@ async function readCapped(response: Response): Promise<Uint8Array> {
   return Buffer.concat(chunks);
 }
 
-// ---- Evidence for the diagnosis ------------------------------------------------------------------
-
-/** A clue as its proof makes it; the secrets are added. */
-type ClueOf = Omit<Clue, 'option' | 'keys' | 'spare'>;
-
-function evidence(proofs: readonly Proof[], delivery: Delivery, scene: Scene): Evidence {
-  const clues = proofs.flatMap((proof) =>
-    proof.clues(delivery, scene).map((clue) => ({
-      ...clue,
-      option: proof.option,
-      keys: proof.keys,
-      spare: proofs.filter((one) => one !== proof),
-    })),
-  );
-  return { clues, plain: [...plainFindings(proofs, delivery, scene)] };
-}
-
-function* plainFindings(
-  proofs: readonly Proof[],
-  delivery: Delivery,
-  { code, query }: Scene,
-): Generator<Evidence['plain'][number]> {
-  const { id, externalTransactionId: order } = fieldsOf(delivery.body);
-  const absent = proofs.find((proof) => !proof.isThere(delivery));
-  if (code === 'token_missing' && absent && order !== undefined) {
-    const lost = absent.trust === 'token' && absent.option === 'token.secret' && query === null;
-    if (lost) yield { cause: 'query_missing', confidence: 'likely' };
-    const evidence = [`The option is ${absent.option}.`];
-    yield { cause: 'token_missing', evidence, confidence: 'likely' };
-  }
-  if (code === 'token_mismatch' && !isOrderId(order)) {
-    yield { cause: 'order_id_missing', confidence: 'likely' };
-  }
-  if (code === 'token_mismatch' && delivery.query(TOKEN_PARAMETER).length > 1) {
-    yield { cause: 'token_repeated', confidence: 'likely' };
-  }
-  if (code === 'confirmation_mismatch' && !TRANSACTION_ID.test(`${id}`)) {
-    yield { cause: 'transaction_id', confidence: 'likely' };
-  }
-  if (code === 'field_ambiguous') {
-    const evidence = ['A field is there in two spellings that disagree.'];
-    yield { cause: 'field_ambiguous', evidence, confidence: 'likely' };
-  }
-}
-
-function tokenClues(delivery: Delivery, { query, orders }: Scene): ClueOf[] {
-  const clue = (proof: string | undefined, assumption: Suspicion | null): ClueOf => ({
-    place: `the query parameter ${TOKEN_PARAMETER}`,
-    proof,
-    kind: 'base64url',
-    assumption,
-    texts: () => tokenTexts(fieldsOf(delivery.body), orders),
-  });
-  const tokens = delivery.query(TOKEN_PARAMETER);
-  if (tokens.length === 1) return [clue(tokens[0], null)];
-  if (tokens.length > 1) {
-    return tokens.slice(0, 4).map((token) => clue(token, { cause: 'token_repeated' }));
-  }
-  const whole = (query ?? []).map(([name, value]) => `${name}=${value}`).join('&');
-  // `amp;payproof` from an HTML-escaped link, `?payproof` behind another question mark, and the like.
-  const damaged = /payproof(?:=|%3d)([\w-]{16,64})/i.exec(whole)?.[1];
-  const evidence = ['Its name was damaged.'];
-  return damaged === undefined ? [] : [clue(damaged, { cause: 'token_damaged', evidence })];
-}
-
-/** The order of the body, the same order written otherwise, the merchant's other orders. */
-function* tokenTexts(fields: JsonObject, others: readonly string[]): Generator<SignedText> {
-  const text = (order: string, suspicion: Suspicion | null): SignedText => ({
-    parts: [TOKEN_LABEL, order],
-    suspicion,
-  });
-  const { externalTransactionId, id } = fields;
-  const order =
-    typeof externalTransactionId === 'number' ? `${externalTransactionId}` : externalTransactionId;
-  if (isOrderId(externalTransactionId)) yield text(externalTransactionId, null);
-  if (typeof order === 'string') {
-    const spellings = [
-      order,
-      order.trim(),
-      order.toLowerCase(),
-      order.toUpperCase(),
-      percentDecoded(order),
-      percentDecoded(order.replaceAll('+', ' ')),
-      encodeURIComponent(order.replace(/\p{Surrogate}/gu, '')),
-      order.replace(/^0+/, ''),
-      order.replace(/^#/, ''),
-      `#${order}`,
-      `${order} `,
-      ` ${order}`,
-      `${order}\n`,
-    ];
-    for (const one of new Set(spellings)) yield text(one, { cause: 'order_id_changed' });
-  }
-  const ofTransaction = ['It was made for the id of the transaction.'];
-  if (isOrderId(id)) yield text(id, { cause: 'order_id_changed', evidence: ofTransaction });
-  for (const one of others) yield text(one, { cause: 'token_other_order' });
-}
-
-function bearerClues(header: string, delivery: Delivery): ClueOf[] {
-  const value = delivery.header(header);
-  const isPlain = header !== 'authorization';
-  const token = isPlain ? value : /^Bearer +(\S+)$/i.exec(value ?? '')?.[1];
-  const evidence = ['The word Bearer is missing, or there is more than one token.'];
-  return [
-    {
-      place: `the header ${header}`,
-      proof: token ?? value,
-      kind: 'bearer',
-      assumption: isPlain || token !== undefined ? null : { cause: 'bearer_format', evidence },
-      texts: () => [{ parts: [], suspicion: null }],
-    },
-  ];
-}
-
-function signatureClues(header: string, delivery: Delivery): ClueOf[] {
-  return [
-    {
-      place: `the header ${header}`,
-      proof: delivery.header(header),
-      kind: 'hex',
-      assumption: null,
-      texts: () => bodyTexts(delivery.body),
-    },
-  ];
-}
+/** What the diagnosis must know of the rules. */
+const RULES = {
+  tokenParameter: TOKEN_PARAMETER,
+  tokenLabel: TOKEN_LABEL,
+  transactionId: TRANSACTION_ID,
+  isOrderId,
+};

@@ -1,20 +1,12 @@
 import type { Delivery } from '../core/delivery.ts';
-import type { Clue, Evidence, Scene, SignedText } from '../core/diagnosis/clues.ts';
-import { alteredBodies, bodyTexts, fieldsOf } from '../core/diagnosis/texts.ts';
 import { WebhookError } from '../core/errors.ts';
 import { digest, eventId, type PaymentEventType, type ProviderEvent } from '../core/event.ts';
-import { decodeJson, isObject, type JsonDocument, textOrNull } from '../core/json.ts';
+import { decodeJson, decodeObject, isObject, type JsonDocument, textOrNull } from '../core/json.ts';
 import { money } from '../core/money.ts';
 import { boundedNumber, knownOptions } from '../core/options.ts';
 import type { Provider } from '../core/provider.ts';
-import {
-  accountOf,
-  hexSignature,
-  type Keyring,
-  keyring,
-  type SecretInput,
-  signingKey,
-} from '../core/secrets.ts';
+import { accountOf, hexSignature, keyring, type SecretInput, signingKey } from '../core/secrets.ts';
+import { hatexcardEvidence } from './hatexcard-evidence.ts';
 
 // Hatexcard, Haiti. Facts: the developers' guide (scheme `body`) and the gateway's published code of
 // July 2026 (scheme `timestamped`).
@@ -91,13 +83,16 @@ export function hatexcard(options: HatexcardOptions): Provider<HatexcardEvent> {
     }
   }
 
+  const takesTimestamped = schemes.includes('timestamped');
+  const takesBody = schemes.includes('body');
+
   /** HMAC over `${timestamp}.${body}`, the timestamp as received. */
   function timestamped(delivery: Delivery, timestamp: string): HatexcardEvent {
     const signature = hexSignature(delivery.header(SIGNATURE_HEADER));
     if (!/^[1-9]\d{9}$/.test(timestamp)) throw new WebhookError('timestamp_invalid');
     // In whole seconds, as the sender counts them.
-    const age = Math.floor(+delivery.receivedAt / 1000) - Number(timestamp);
-    if (Math.abs(age) > tolerance) throw new WebhookError('timestamp_out_of_tolerance');
+    const age = Math.floor(delivery.receivedAt.getTime() / 1000) - Number(timestamp);
+    if (!(Math.abs(age) <= tolerance)) throw new WebhookError('timestamp_out_of_tolerance');
     const { body, receivedAt } = delivery;
     const keyId = signingKey(keys, signature, receivedAt, `${timestamp}.`, body);
     if (keyId === undefined) throw new WebhookError('signature_mismatch');
@@ -122,16 +117,15 @@ export function hatexcard(options: HatexcardOptions): Provider<HatexcardEvent> {
     name: 'hatexcard',
     contentTypes: ['application/json'],
     account: () => accountOf(keys),
-    evidence: (delivery, scene) => evidence(keys, tolerance, schemes, delivery, scene),
+    evidence: (delivery, scene) =>
+      hatexcardEvidence({ ...RULES, keys, tolerance, schemes }, delivery, scene),
     recognizes: (delivery) => delivery.header(SIGNATURE_HEADER) !== undefined,
     authenticate(delivery) {
       const timestamp = delivery.header(TIMESTAMP_HEADER);
       // The header only says which text was signed. Taking it away, or adding it, changes the text
       // that must match, so it weakens nothing.
-      if (timestamp !== undefined && schemes.includes('timestamped')) {
-        return timestamped(delivery, timestamp);
-      }
-      if (timestamp === undefined && schemes.includes('body')) return bodyOnly(delivery);
+      if (timestamp !== undefined && takesTimestamped) return timestamped(delivery, timestamp);
+      if (timestamp === undefined && takesBody) return bodyOnly(delivery);
       throw new WebhookError(timestamp === undefined ? 'timestamp_invalid' : 'signature_mismatch');
     },
   };
@@ -140,7 +134,7 @@ export function hatexcard(options: HatexcardOptions): Provider<HatexcardEvent> {
 /** A body that is no JSON cannot have been signed this way: a mismatch like any other. */
 function restringified(body: Uint8Array): Uint8Array {
   try {
-    return Buffer.from(JSON.stringify(decodeJson(body).value));
+    return Buffer.from(JSON.stringify(decodeObject(body)));
   } catch {
     throw new WebhookError('signature_mismatch');
   }
@@ -195,165 +189,13 @@ function identity(
 function instant(time: unknown): Date | null {
   if (typeof time !== 'number' && typeof time !== 'string') return null;
   const date = new Date(typeof time === 'number' ? time * 1000 : time);
-  return Number.isNaN(+date) ? null : date;
+  return Number.isNaN(date.getTime()) ? null : date;
 }
 
-// ---- Evidence for the diagnosis ------------------------------------------------------------------
-
-const SECONDS = /^[1-9]\d{9}$/;
-const MILLISECONDS = /^[1-9]\d{12}$/;
-/** Seconds around a time that are tried early. */
-const NEAR = 5;
-const SEPARATORS = ['', ':', '|', ',', '\n', '_', '-', ' ', ';', '..'];
-
-function evidence(
-  keys: Keyring,
-  tolerance: number,
-  schemes: readonly string[],
-  delivery: Delivery,
-  { code }: Scene,
-): Evidence {
-  const timestamp = delivery.header(TIMESTAMP_HEADER);
-  const scheme = timestamp === undefined ? 'body' : 'timestamped';
-  const clue: Clue = {
-    option: 'secret',
-    keys,
-    place: `the header ${SIGNATURE_HEADER}`,
-    proof: delivery.header(SIGNATURE_HEADER),
-    kind: 'hex',
-    spare: [],
-    assumption: null,
-    texts: () =>
-      timestamp === undefined
-        ? textsWithout(delivery, schemes)
-        : textsWith(delivery, timestamp, schemes),
-  };
-  const plain =
-    clue.proof === undefined || !/^(?:signature|timestamp)_/.test(code)
-      ? []
-      : [...plainFindings(delivery, timestamp, tolerance)];
-  if (clue.proof !== undefined && !schemes.includes(scheme)) {
-    plain.push({ ...otherScheme(scheme), confidence: 'likely' });
-  }
-  return { clues: [clue], plain };
-}
-
-function* plainFindings(
-  delivery: Delivery,
-  timestamp: string | undefined,
-  tolerance: number,
-): Generator<Evidence['plain'][number]> {
-  if (timestamp === undefined) {
-    const { created, data } = fieldsOf(delivery.body);
-    if (typeof created === 'number' && isObject(data)) {
-      const seen = [`The body is of the timestamped scheme, and ${TIMESTAMP_HEADER} is not there.`];
-      yield { cause: 'timestamp_not_received', evidence: seen, confidence: 'likely' };
-    }
-  } else if (SECONDS.test(timestamp)) {
-    const age = Math.floor(+delivery.receivedAt / 1000) - Number(timestamp);
-    if (Math.abs(age) > tolerance) {
-      const side = age > 0 ? 'older than the time of this server' : 'ahead of this server';
-      const seen = [`The timestamp is ${Math.abs(age)} seconds ${side}; ${tolerance} are allowed.`];
-      yield { cause: 'clock_skew', evidence: seen, confidence: 'likely' };
-    }
-  } else {
-    yield { ...wrongTimestamp(timestamp), confidence: 'likely' };
-  }
-}
-
-function otherScheme(scheme: string) {
-  const seen = [`The delivery is of the scheme ${scheme}, which the option schemes leaves out.`];
-  return { cause: 'other_scheme', evidence: seen } as const;
-}
-
-function wrongTimestamp(timestamp: string) {
-  if (MILLISECONDS.test(timestamp)) return { cause: 'timestamp_milliseconds' } as const;
-  return { cause: timestamp.includes(',') ? 'header_repeated' : 'timestamp_format' } as const;
-}
-
-/** The header is there. */
-function* textsWith(
-  { body, receivedAt }: Delivery,
-  timestamp: string,
-  schemes: readonly string[],
-): Generator<SignedText> {
-  const isProper = SECONDS.test(timestamp);
-  const accepted = schemes.includes('timestamped') ? null : otherScheme('timestamped');
-  yield {
-    parts: [`${timestamp}.`, body],
-    suspicion: isProper ? accepted : wrongTimestamp(timestamp),
-  };
-  for (const text of bodyForms(body)) {
-    yield { parts: [text], suspicion: { cause: 'timestamp_not_signed' } };
-  }
-  const signedAt = (time: string | number, suspicion: SignedText['suspicion']): SignedText => ({
-    parts: [`${time}.`, body],
-    suspicion,
-  });
-  const milliseconds = { cause: 'timestamp_milliseconds' } as const;
-  if (isProper) yield signedAt(`${timestamp}000`, milliseconds);
-  if (MILLISECONDS.test(timestamp)) yield signedAt(timestamp.slice(0, 10), milliseconds);
-  if (!isProper) {
-    for (const one of new Set(timestamp.split(',', 4))) {
-      yield signedAt(one.trim(), wrongTimestamp(timestamp));
-    }
-    const time = Date.parse(timestamp);
-    yield signedAt(Math.floor(time / 1000), { cause: 'timestamp_format' });
-    yield signedAt(time, milliseconds);
-  }
-  for (const { content, suspicion } of alteredBodies(body)) {
-    yield { parts: [`${timestamp}.`, content], suspicion };
-  }
-  for (const separator of SEPARATORS) {
-    const joined = { cause: 'timestamp_separator' } as const;
-    yield { parts: [timestamp + separator, body], suspicion: joined };
-    yield { parts: [body, separator + timestamp], suspicion: joined };
-  }
-  yield { parts: [body, `.${timestamp}`], suspicion: { cause: 'timestamp_separator' } };
-  for (const time of times(body, receivedAt, NEAR)) {
-    yield signedAt(time, { cause: 'timestamp_changed' });
-  }
-  for (let after = 1; isProper && after < 1000; after++) {
-    yield { ...signedAt(timestamp + `${after}`.padStart(3, '0'), milliseconds), late: true };
-  }
-}
-
-/** The header is not there: the body was signed, or what the header said was lost. */
-function* textsWithout(
-  { body, receivedAt }: Delivery,
-  schemes: readonly string[],
-): Generator<SignedText> {
-  const accepted = schemes.includes('body') ? null : otherScheme('body');
-  for (const text of bodyForms(body)) yield { parts: [text], suspicion: accepted };
-  const lost = { cause: 'timestamp_not_received' } as const;
-  for (const time of times(body, receivedAt, NEAR)) {
-    yield { parts: [`${time}.`, body], suspicion: lost };
-  }
-  for (const { parts, suspicion } of bodyTexts(body)) if (suspicion) yield { parts, suspicion };
-  for (const time of times(body, receivedAt, DEFAULT_TOLERANCE)) {
-    yield { parts: [`${time}.`, body], suspicion: lost, late: true };
-  }
-}
-
-/** The body, and the body as the guide's receiver hashes it. */
-function* bodyForms(body: Uint8Array): Generator<Uint8Array> {
-  yield body;
-  try {
-    yield restringified(body);
-  } catch {
-    // It is no JSON, so this form of it does not exist.
-  }
-}
-
-/** Seconds at which the delivery may have been signed, the likely ones first. */
-function* times(body: Uint8Array, receivedAt: Date, reach: number): Generator<number> {
-  const { created } = fieldsOf(body);
-  const now = Math.floor(+receivedAt / 1000);
-  const around = Number.isSafeInteger(created) ? [created as number, now] : [now];
-  for (let distance = 0; distance <= reach; distance++) {
-    for (const time of around) {
-      yield time - distance;
-      if (distance > 0) yield time + distance;
-    }
-  }
-}
+/** What the diagnosis must know of the rules. */
+const RULES = {
+  signatureHeader: SIGNATURE_HEADER,
+  timestampHeader: TIMESTAMP_HEADER,
+  defaultTolerance: DEFAULT_TOLERANCE,
+  restringified,
+};

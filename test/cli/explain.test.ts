@@ -348,6 +348,26 @@ describe('readRequest', () => {
     expect(request().body).toHaveLength(0);
   });
 
+  it('HAR: what is no header and no field is left out', () => {
+    const request = { method: 'POST', url: '/y', headers: [null, 1, { name: 'A', value: 'b' }] };
+    const postData = { params: [null, 'x', { name: 'a', value: 'b' }] };
+    const { headers, body } = read(JSON.stringify({ request: { ...request, postData } }));
+    expect({ ...headers }).toEqual({ a: ['b'] });
+    expect(body.toString()).toBe('a=b');
+  });
+
+  it('takes sixty thousand headers of one name', () => {
+    const { headers } = read(`POST / HTTP/1.1\n${'a: b\n'.repeat(60_000)}\n`);
+    expect(headers.a).toHaveLength(60_000);
+  });
+
+  it.each([
+    ['double quotes', `"${'a'.repeat(12_000_000)}"`],
+    ['ANSI quotes', `$'${'a'.repeat(12_000_000)}'`],
+  ])('curl: a body of 12 MB in %s', (_, body) => {
+    expect(read(`curl http://x/y -d ${body}`).body).toHaveLength(12_000_000);
+  });
+
   it.each([
     [`curl x.example/y -d a=1 -d b=2`, 'POST', 'a=1&b=2', 'application/x-www-form-urlencoded'],
     [`curl --url=http://x/y --json '{"a":1}'`, 'POST', '{"a":1}', 'application/json'],
@@ -409,6 +429,8 @@ describe('readRequest', () => {
     ['{"a":', 'no JSON'],
     ['{"a":1}', 'no HAR entry'],
     ['{"log":{"entries":[]}}', '0 entries'],
+    ['{"log":{"entries":[null]}}', 'no HAR entry'],
+    ['{"log":{"entries":["x"]}}', 'no HAR entry'],
     ['{"request":{"method":"POST","url":"http://["}}', 'cannot be read'],
     ['curl', 'this is no request'],
     ['curl -d x', 'no URL'],

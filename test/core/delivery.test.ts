@@ -95,6 +95,9 @@ describe('delivery: query', () => {
     ['/webhook?b=?a=1&a=2', ['2']],
     ['https://shop.example/webhook?a=1', ['1']],
     ['/webhook?a=%zz', ['%zz']],
+    ['?a=1', ['1']],
+    ['a=1', []],
+    ['/webhook&a=1', []],
   ])('of %j is %j', (url, values) => {
     expect(query(url)).toEqual(values);
   });

@@ -88,7 +88,9 @@ describe('WebhookError', () => {
     undefined,
     5,
   ])('throws a TypeError for the code %j', (code) => {
-    expect(() => new WebhookError(code as WebhookErrorCode)).toThrow(TypeError);
+    expect(() => new WebhookError(code as WebhookErrorCode)).toThrow(
+      new TypeError('code: not a code of WebhookError'),
+    );
   });
 });
 
@@ -120,5 +122,19 @@ describe('isWebhookError', () => {
     [() => 1],
   ])('is false for %j', (value) => {
     expect(isWebhookError(value)).toBe(false);
+  });
+
+  it("leaves other errors' frames as they are", () => {
+    const before = Error.stackTraceLimit;
+    const { stack } = new WebhookError('signature_mismatch');
+    expect(stack).not.toContain('\n');
+    expect(Error.stackTraceLimit).toBe(before);
+    expect(new Error('other').stack).toContain('errors.test');
+  });
+
+  it("leaves other errors' frames as they are also where it cannot be made", () => {
+    const before = Error.stackTraceLimit;
+    expect(() => new WebhookError('signature_mismatch', null as never)).toThrow(TypeError);
+    expect(Error.stackTraceLimit).toBe(before);
   });
 });

@@ -82,10 +82,15 @@ describe('assertPaid', () => {
     ['no currency', { currency: undefined }],
     ['an empty currency', { currency: '' }],
     ['a symbol for a currency', { currency: 'S$' }],
+    ['a list for a currency', { currency: ['SGD'] }],
+    ['a longer currency', { currency: 'SGDX' }],
+    ['a currency behind a sign', { currency: '$SGD' }],
   ];
   it.each(INCOMPLETE)('throws a TypeError for an expectation with %s', (_, change) => {
     const expected = { ...EXPECTED, ...change } as ExpectedPayment;
     expect(() => assertPaid(PAID, expected)).toThrow(TypeError);
+    const [option] = Object.keys(change);
+    expect(() => assertPaid(PAID, expected)).toThrow(new RegExp(`^${option}: must be `));
   });
 
   it('never takes a missing order for an event without a reference', () => {
@@ -98,6 +103,7 @@ describe('assertPaid', () => {
 describe('eventId', () => {
   it('joins the parts', () => {
     expect(eventId('hitpay', 'p1', 'payment.succeeded')).toBe('hitpay:p1:payment.succeeded');
+    expect(eventId('a:b%c', '', 'd%%::')).toBe('a%3Ab%25c::d%25%25%3A%3A');
   });
 
   it('differs for lists of parts that differ', () => {

@@ -1,12 +1,24 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { decodeJson, isObject, type JsonObject, textOrNull } from '../../src/core/json.ts';
+import {
+  decodeJson,
+  isObject,
+  type JsonObject,
+  textOrNull,
+  withinDepth,
+} from '../../src/core/json.ts';
 import { code, everythingShown, thrown } from './code.ts';
 
 const decode = (text: string) => decodeJson(Buffer.from(text));
 const nested = (levels: number) => `${'{"a":'.repeat(levels - 1)}{}${'}'.repeat(levels - 1)}`;
 
 describe('decodeJson', () => {
+  it('reads millions of escapes beside an inexact number', () => {
+    const escapes = '\\n'.repeat(5_000_000);
+    const { value, exact } = decode(`{"a":1e1,"b":"${escapes}","c":2}`);
+    expect(exact).toEqual({ ...value, a: null });
+  });
+
   it('gives the object', () => {
     expect(decode('{"a":1,"b":[true,null,"é"]}').value).toEqual({ a: 1, b: [true, null, 'é'] });
     expect(decode(' {"a":1}\r\n').value).toEqual({ a: 1 });
@@ -57,6 +69,15 @@ describe('decodeJson', () => {
     expect(decode(nested(32)).value).toEqual(JSON.parse(nested(32)));
   });
 
+  it.each([
+    '{"a":"text","b":1,"c":null,"d":true}',
+    '["text",1,null,true]',
+  ])('takes what is not nested at the last level: %s', (last) => {
+    const text = nested(32).replace('{}', last);
+    expect(decode(text).value).toEqual(JSON.parse(text));
+    expect(code(() => decode(text.replace('"text"', '[]')))).toBe('body_malformed');
+  });
+
   it('does not quote the body in its error', () => {
     const error = thrown(() => decode('{"private-name": oops'));
     expect(everythingShown(error)).not.toContain('private-name');
@@ -78,6 +99,62 @@ describe('decodeJson', () => {
   });
 });
 
+describe('withinDepth', () => {
+  it.each([
+    ['nothing', undefined],
+    ['null', null],
+    ['a text', 'text'],
+    ['a number', 1],
+    ['an object', {}],
+    ['a list of texts', ['a', null]],
+    ['32 levels', JSON.parse(nested(32))],
+  ])('holds for %s', (_, value) => {
+    expect(withinDepth(value)).toBe(true);
+  });
+
+  it.each([
+    ['33 levels', JSON.parse(nested(33))],
+    ['33 levels of lists', JSON.parse('['.repeat(33) + ']'.repeat(33))],
+  ])('does not hold for %s', (_, value) => {
+    expect(withinDepth(value)).toBe(false);
+  });
+});
+
+describe('decodeJson: exact, beside long strings', () => {
+  const long = 'x'.repeat(5_000);
+  /** What would be inexact if it did not stand in a string. */
+  const decoy = ': 1e5, 12345678901234567 ';
+
+  it.each([
+    `{"a":1,"b":"${long}${decoy}"}`,
+    `{"a":1,"b":"${decoy}${long}","c":2}`,
+    `{"b":"${long}","c":"${decoy}"}`,
+    `{"${decoy}":"${long}","c":1.5}`,
+  ])('is the object itself where only strings look inexact (%#)', (text) => {
+    const { value, exact } = decode(text);
+    expect(exact).toBe(value);
+  });
+
+  it.each([
+    `{"n":1e5,"b":"${long}"}`,
+    `{"b":"${long}","n":1e5}`,
+    `{"b":"${long}","n":12345678901234567,"c":"${long}"}`,
+    `{"b":"${long}","c":"","n":1e5}`,
+    `{"b":"${long}\\"","n":1e5,"c":"\\""}`,
+    `{"b":"\\"","n":1e5,"c":"${long}"}`,
+    `{"b":"${long}\\\\","n":1e5}`,
+    `{"b":"${long}\\\\\\"${decoy}","n":1e5}`,
+  ])('has null for the inexact number wherever it stands (%#)', (text) => {
+    const { value, exact } = decode(text);
+    expect(exact).toEqual({ ...value, n: null });
+  });
+
+  it('is the object itself for a short body whose numbers are exact', () => {
+    const { value, exact } = decode('{"a":599.00,"b":[1,2],"c":"text"}');
+    expect(exact).toBe(value);
+  });
+});
+
 describe('decodeJson: exact', () => {
   const exact = (number: string) => decode(`{"n":${number}}`).exact.n;
 
@@ -89,15 +166,19 @@ describe('decodeJson: exact', () => {
     ['19.99', 19.99],
     ['123456789012345', 123456789012345],
     ['1234567890.1234', 1234567890.1234],
+    // Negative, which no amount is: that is for `money` to say.
+    ['-1', -1],
+    ['-0.5', -0.5],
+    ['-123456789012345', -123456789012345],
   ])('keeps %s', (text, value) => {
     expect(exact(text)).toBe(value);
   });
 
   it.each([
-    '-1',
-    '-0',
-    '-0.5',
     '1e5',
+    '-1e5',
+    '-1E-5',
+    '-1234567890123456',
     '1E5',
     '1e+5',
     '1e-5',
@@ -116,12 +197,12 @@ describe('decodeJson: exact', () => {
 
   it('finds such numbers anywhere, and leaves the rest', () => {
     const { value, exact } = decode(
-      '{"a":[1e2,[-3],1],"b":{"c":1e999, "d": -5 },"e":\n1e1\n,"s":"-1 1e5","t":"\\"-1"}',
+      '{"a":[1e2,[-3e0],1],"b":{"c":1e999, "d": -5 },"e":\n1e1\n,"s":"-1 1e5","t":"\\"-1"}',
     );
     expect(value).toMatchObject({ a: [100, [-3], 1], b: { c: Infinity, d: -5 }, e: 10 });
     expect(exact).toEqual({
       a: [null, [null], 1],
-      b: { c: null, d: null },
+      b: { c: null, d: -5 },
       e: null,
       s: '-1 1e5',
       t: '"-1',
@@ -139,7 +220,22 @@ describe('decodeJson: exact', () => {
       '1e5': 1,
     };
     expect(decode(JSON.stringify(object)).exact).toEqual(object);
-    expect(decode(JSON.stringify({ ...object, x: -1 })).exact).toEqual({ ...object, x: null });
+    const text = JSON.stringify({ ...object, x: 0 }).replace(/0}$/, '1e1}');
+    expect(decode(text).exact).toEqual({ ...object, x: null });
+  });
+
+  it.each([
+    ['in one long text', (number: string) => `{"s":"${'x'.repeat(5_000)}","n":${number}}`],
+    ['before one', (number: string) => `{"n":${number},"s":"${'x'.repeat(5_000)}"}`],
+    ['with escapes', (number: string) => `{"s":"${'\\"'.repeat(5_000)}","n":[${number}]}`],
+    ['among many', (number: string) => `{"s":[${'"x",'.repeat(2_000)}"x"],"n": ${number} }`],
+  ])('finds them in a long body: %s', (_, body) => {
+    for (const number of ['1e3', '1500.0000000000001', '-1e-3']) {
+      expect(decode(body(number)).value).not.toEqual(decode(body(number)).exact);
+    }
+    for (const number of ['1500', '-1500.25', '"1e3"', '" 1500.0000000000001"']) {
+      expect(decode(body(number)).value).toEqual(decode(body(number)).exact);
+    }
   });
 
   it('is the value itself where every number is exact', () => {
@@ -160,7 +256,8 @@ describe('decodeJson: exact', () => {
         const { value, exact } = decode(JSON.stringify(object));
         expect(exact).toEqual(value);
         // The same where one number elsewhere is inexact.
-        expect((decode(JSON.stringify({ x: -1, y: object })).exact as JsonObject).y).toEqual(value);
+        const beside = decode(`{"x":1e1,"y":${JSON.stringify(object)}}`).exact as JsonObject;
+        expect(beside).toEqual({ x: null, y: value });
       }),
     );
   });

@@ -175,6 +175,31 @@ describe('decimal', () => {
     expect(decimal('123456789012345')).toBe('123456789012345');
     expect(decimal('1.23456789012345')).toBe('1.23456789012345');
     expect(decimal('1.234567890123456')).toBeNull();
+    expect(decimal('0.00123456789012345')).toBe('0.00123456789012345');
+    expect(decimal('0.001234567890123456')).toBeNull();
+  });
+});
+
+describe('decimal: grouping and length', () => {
+  it.each([
+    '1234,567',
+    '12345,678',
+    '0,123',
+    '01,234',
+    '1,23',
+    '1,2345',
+    '1,234,56',
+    ',123',
+    '1,,234',
+    '1,234.5,6',
+    '1.234,567',
+  ])('takes %s for no amount', (text) => {
+    expect(decimal(text)).toBeNull();
+  });
+
+  it('takes 40 characters and no 41st', () => {
+    expect(decimal(`0.${'0'.repeat(37)}1`)).toBe(`0.${'0'.repeat(37)}1`);
+    expect(decimal(`0.${'0'.repeat(38)}1`)).toBeNull();
   });
 });
 

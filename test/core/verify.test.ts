@@ -111,6 +111,13 @@ describe('verify: the judge', () => {
     );
   });
 
+  it('is not one of whose proofs only some are there', () => {
+    const vector = first('dexchange');
+    const both = dexchange({ token: { secret: vector.secret }, bearer: { token: 'b' } });
+    const list = [hatexcard({ secret: 'a' }), both];
+    expect(code(() => verify(list, inputOf(vector)))).toBe('provider_unrecognized');
+  });
+
   it('is the only one even where it does not recognise the delivery', () => {
     for (const one of [hatexcard({ secret: 'a' }), [hatexcard({ secret: 'a' })]]) {
       expect(code(() => verify(one, { headers: {}, body: Buffer.from('{}') }))).toBe(
@@ -129,6 +136,7 @@ describe('verify: the judge', () => {
     ['an empty object', {}],
     ['a list with a hole', [provider, undefined]],
     ['a list in a list', [[provider]]],
+    ['a list with something else', [provider, {}]],
     ['no name', { ...provider, name: undefined }],
     ['no content types', { ...provider, contentTypes: 'application/json' }],
     ['no recognizes', { ...provider, recognizes: true }],
@@ -136,6 +144,9 @@ describe('verify: the judge', () => {
   ])('may not be %s', (_, judge) => {
     const input = { headers: {}, body: Buffer.from('') };
     expect(() => verify(judge as unknown as Provider, input)).toThrow(TypeError);
+    expect(() => verify(judge as unknown as Provider, input)).toThrow(
+      /^provider: must be a provider/,
+    );
   });
 });
 

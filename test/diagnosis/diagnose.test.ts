@@ -146,7 +146,10 @@ describe('the parser that took the body', () => {
       const server = createServer((req, res) => {
         req.resume().on('end', () => webhook(req, res, () => res.writeHead(500).end()));
       });
-      onTestFinished(() => void server.close());
+      onTestFinished(() => {
+        server.close();
+        server.closeAllConnections();
+      });
       server.listen(0, '127.0.0.1', () => post((server.address() as AddressInfo).port, hatex()));
     });
     expect(await diagnosed).toMatchObject({ cause: 'body_consumed', evidence: [], others: [] });
@@ -479,6 +482,24 @@ describe.each(FRAMEWORKS)('%s', (framework) => {
     );
     expect(tried.filter((one) => one === '1 combinations were tried.').length).toBeLessThan(60);
     expect(tried.at(-1)).toBe('0 combinations were tried.');
+  });
+
+  it('looks at no body in a flood, and at fewer of the large ones', async () => {
+    const counts = [];
+    for (const size of [100, 200_000]) {
+      const { rejection } = await refused(
+        { framework, provider },
+        wrong(JSON.stringify({ ...PAYMENT, padding: 'x'.repeat(size) })),
+      );
+      let looks = 0;
+      const tried = await Promise.all(
+        Array.from({ length: 60 }, () => rejection.diagnose({ maxTrials: 1 })),
+      );
+      for (const { evidence } of tried) if (evidence[0] === '1 combinations were tried.') looks++;
+      counts.push(looks);
+    }
+    expect(counts[0]).toBeGreaterThan(40);
+    expect(counts[1]).toBeLessThan(10);
   });
 });
 

@@ -119,7 +119,11 @@ async function proxied(port: number, change: NonNullable<Setup['proxy']>): Promi
     res.writeHead(answer.status).end(answer.body);
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  onTestFinished(() => void server.close());
+  onTestFinished(() => {
+    server.close();
+    // Connections that are kept alive would keep the process.
+    server.closeAllConnections();
+  });
   return (server.address() as AddressInfo).port;
 }
 

@@ -259,6 +259,21 @@ describe.each(FRAMEWORKS)('%s: a body that does not end well', (framework) => {
     expect(app.nexts).toBe(1);
   });
 
+  it('body_aborted if the sender was gone, with all it had sent, before payproof looked', async () => {
+    const app = await serve(framework, {
+      before: [
+        tap(framework, (req) => new Promise((resolve) => req.socket.once('close', resolve))),
+      ],
+    });
+    const { headers, body } = hatex();
+    const client = await Client.open(app.port);
+    client.send(head({ headers: { ...headers, 'content-length': `${body.length}` } })).send(body);
+    await until(() => client.socket.bytesWritten > 0);
+    setTimeout(() => client.socket.destroy(), 20);
+    await until(() => app.errors.length > 0);
+    expect(codes(app)).toEqual(['body_aborted']);
+  });
+
   // As a host's own imitation of a request may.
   it.each([
     ['closes without a word', undefined],

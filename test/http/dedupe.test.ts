@@ -76,7 +76,7 @@ describe.each(FRAMEWORKS)('%s: dedupe', (framework) => {
     expect(requests).toEqual([
       {
         key: ID,
-        owner: expect.stringMatching(/^[0-9a-f-]{36}$/),
+        owner: expect.stringMatching(/^[0-9a-f-]{36}\/1$/),
         lease: 60_000,
         fingerprint: expect.stringContaining('HTG'),
       },
@@ -309,7 +309,8 @@ describe.each(FRAMEWORKS)('%s: dedupe', (framework) => {
       expect([status, codes(app), app.events]).toEqual([503, ['store_unavailable'], []]);
       expect(body).not.toContain('down');
       expect(app.nexts).toBe(1);
-      expect(log).toEqual(['claim']);
+      // One that fails may have taken the claim all the same.
+      expect(log.filter((verb) => verb !== 'release')).toEqual(['claim']);
     });
   });
 

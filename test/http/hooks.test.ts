@@ -1,5 +1,5 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import type { Rejection } from '../../src/http/pipeline.ts';
 import { dexchange, hatexcard, hitpay, type ProviderEvent } from '../../src/index.ts';
 import { FRAMEWORKS } from '../servers.ts';
@@ -260,6 +260,18 @@ describe.each(FRAMEWORKS)('%s: clock', (framework) => {
     await post(app, hatex());
     await post(app, hatex(PAYMENT, 'other'));
     expect(asked).toBe(2);
+  });
+
+  it.each([
+    new Date(Number.NaN),
+    1_780_000_000_000,
+    undefined,
+  ])('accepts nothing at a time that is none: %s', async (time) => {
+    const handler = vi.fn();
+    const clock = () => time as unknown as Date;
+    const app = await serve(framework, { options: { clock }, handler });
+    expect((await post(app, hatex())).status).toBe(500);
+    expect(handler).not.toHaveBeenCalled();
   });
 
   it("is the system's by default", async () => {

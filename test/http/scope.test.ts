@@ -129,12 +129,19 @@ describe.each(
     expect(later.events).toEqual([]);
   });
 
-  it('a provider without an account shares the bare id', async () => {
+  it('a provider without an account needs a scope: nothing runs without', async () => {
     const { account: _, ...rest } = SHOPS.one as Provider;
     const { store, keys } = noted();
     const app = await serve(framework, { provider: () => rest, options: { dedupe: store } });
-    await post(app, told('one'));
-    expect(keys).toEqual([ID]);
+    expect((await post(app, told('one'))).status).toBe(500);
+    expect(app.errors[0]).toMatchObject({
+      name: 'TypeError',
+      message: 'dedupe.scope: needed, since this provider does not tell its account',
+    });
+    expect([keys, app.events]).toEqual([[], []]);
+    const options = { dedupe: { store, scope: 'one' } };
+    const scoped = await serve(framework, { provider: () => rest, options });
+    expect((await post(scoped, told('one'))).status).toBe(200);
   });
 });
 

@@ -77,6 +77,22 @@ describe('callbackUrl', () => {
     expect(deliver({ options, url: pathOf(ORDER, 'old') }).keyId).toBe('token.secret#2');
   });
 
+  it('is signed by a secret to the last instant of it', () => {
+    vi.useFakeTimers({ now: 1_000 });
+    const by = (secret: SecretInput) => callbackUrl('https://a.example', ORDER, { secret });
+    const last = { id: 'last', value: 'last', notAfter: new Date(1_000) };
+    expect(by([last, 'new'])).toBe(by('last'));
+    vi.setSystemTime(1_001);
+    expect(by([last, 'new'])).toBe(by('new'));
+    vi.useRealTimers();
+  });
+
+  it('takes an order of 255 characters', () => {
+    const order = 'x'.repeat(255);
+    const body = { ...BODY, externalTransactionId: order };
+    expect(deliver({ body, url: pathOf(order) }).reference).toBe(order);
+  });
+
   it('is not signed by a secret that has ended, unless all have', () => {
     const old = { id: 'old', value: 'old', notAfter: new Date(0) };
     const by = (secret: SecretInput) => callbackUrl('https://a.example', ORDER, { secret });
@@ -391,6 +407,11 @@ describe('dexchange: several proofs', () => {
 });
 
 describe('dexchange: the event', () => {
+  it('takes fields of its own, in spellings that disagree', () => {
+    const body = { ...BODY, custom: 1, CUSTOM: 2, Custom: 3, tag: 'a', TAG: 'b' };
+    expect(deliver({ body })).toMatchObject({ type: 'payment.succeeded', payload: body });
+  });
+
   it.each([
     ['PENDING', 'payment.pending'],
     ['PROCESSING', 'payment.pending'],
@@ -558,6 +579,8 @@ describe('dexchange: confirm, by an injected fetch', () => {
     ['https://api.example/api/v1/', 'https://api.example/api/v1'],
     ['https://api.example/proxy', 'https://api.example/proxy/api/v1'],
     ['http://localhost:5', 'http://localhost:5/api/v1'],
+    ['https://proxy.example/dexchange/api/v1', 'https://proxy.example/dexchange/api/v1'],
+    ['https://proxy.example/api/v1/dexchange', 'https://proxy.example/api/v1/dexchange/api/v1'],
     ['http://[::1]:5', 'http://[::1]:5/api/v1'],
   ])('asks %s for a MID at the path of links', async (baseUrl, start) => {
     const fetch = fake(() => json(answer()));
@@ -659,6 +682,23 @@ describe('dexchange: confirm, by an injected fetch', () => {
   ])('a fetch that %s', async (_, respond) => {
     const confirm = { fetch: vi.fn<Fetch>(respond) };
     expect(await codeOf(confirmed(confirm))).toBe('confirmation_unavailable');
+  });
+
+  it.each([
+    ['DExchange answered with status 500', fake(() => json({}, 500))],
+    ['answer too large', fake(() => new Response('x'.repeat(65_537)))],
+    ['no answer in time', vi.fn<Fetch>(() => new Promise(() => undefined))],
+    ['fetch failed', vi.fn<Fetch>(() => Promise.reject(new TypeError('fetch failed')))],
+  ])('the cause says: %s', async (message, fetch) => {
+    const failure = confirmed({ fetch, timeout: 30 });
+    await expect(failure).rejects.toMatchObject({ cause: { message } });
+  });
+
+  it('leaves no timer behind', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    await confirmed({ fetch: fake(() => json(answer())) });
+    expect(vi.getTimerCount()).toBe(0);
+    vi.useRealTimers();
   });
 
   it('a fetch that throws at once', async () => {

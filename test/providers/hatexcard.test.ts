@@ -303,6 +303,13 @@ describe('hatexcard: schemes', () => {
   });
 });
 
+it('hatexcard: a signature of scheme body does not hold beside a timestamp where only body is accepted', () => {
+  const sent = { body: guide(), signature: hex(guide()), timestamp: String(NOW) };
+  expect(code(() => deliver({ ...sent, options: { schemes: ['body'] } }))).toBe(
+    'signature_mismatch',
+  );
+});
+
 describe('hatexcard: signature', () => {
   const right = hex(`${NOW}.${paid()}`);
 
@@ -418,6 +425,10 @@ describe('hatexcard: the event', () => {
       paid({ transaction_id: '' }, { event: 'ping' }),
     ].map((body) => deliver({ body }).id);
     expect(new Set(ids).size).toBe(ids.length);
+  });
+
+  it('without a transaction and a name is known by its content', () => {
+    expect(deliver({ body: '{"amount":1}' }).id).toMatch(/^hatexcard:other\.::[\w-]{43}$/);
   });
 
   it('without a transaction, keeps its id over retries all the same', () => {

@@ -350,6 +350,54 @@ describe('hitpay/form: fields that leave more than one reading', () => {
   });
 });
 
+describe('hitpay/form: fields beside the known ones', () => {
+  const accepted = (change: Change, extraFields: string[] = [], base: Change = REQUEST) =>
+    form(fieldsOf(change, base), { salt: SALT, extraFields }).reference;
+
+  it.each([
+    ['a status', { pending: '1', status: 'pending' }, ['pending']],
+    ['a status and begins it', { void: '1', status: 'void' }, ['void']],
+    ['where a name and the status meet', { berstat: '1' }, ['berstat']],
+    ['where the status and the next name meet', { usz: '1', status: 'void' }, ['usz']],
+  ])('a declared name may occur in %s', (_, change, extraFields) => {
+    expect(accepted(change, extraFields)).toBe('ABC123');
+  });
+
+  it.each([
+    'cart',
+    'total',
+    'zone',
+    'payment_type',
+  ])('a declared field may be absent: %s', (name) => {
+    expect(accepted({}, [name])).toBe('ABC123');
+    expect(accepted({ [name]: 'x' }, [name])).toBe('ABC123');
+  });
+
+  it.each([
+    'region',
+    'sales',
+  ])('a declared field between the reference and the status is required: %s', (name) => {
+    expect(accepted({ [name]: 'x' }, [name])).toBe('ABC123');
+    expect(code(() => accepted({}, [name]))).toBe('field_ambiguous');
+  });
+
+  it.each([
+    ['behind the reference of a subscription', { sales: 'x' }],
+    ['of the other shape', { reference_number: 'x' }],
+    ['of the other shape, empty', { reference_number: '' }],
+  ])('none may stand %s', (_, change) => {
+    expect(code(() => accepted(change, [], BILLING))).toBe('field_ambiguous');
+  });
+
+  it.each([
+    ['a part of a UUID', UUID.slice(0, 25)],
+    ['a UUID behind a letter', `x${UUID}`],
+    ['a UUID in capitals', UUID.toUpperCase()],
+  ])('an id may be %s', (_, payment_id) => {
+    expect(accepted({ payment_id })).toBe('ABC123');
+  });
+});
+
 describe('hitpay/form: signature', () => {
   const right = hmacOf(textOf(fieldsOf()));
 
@@ -521,6 +569,8 @@ describe('hitpay/event: payment_request', () => {
     'toString',
     '__proto__',
     'COMPLETED',
+    ['completed'],
+    { toString: 'completed' },
   ])('of status %j is not known', (status) => {
     expect(event({ ...PAYMENT_REQUEST, status })).toMatchObject({
       type: 'other',
@@ -633,6 +683,34 @@ describe('hitpay/event: charge', () => {
       paymentId: null,
       type: 'payment.succeeded',
     });
+  });
+});
+
+describe('hitpay/event: what lacks a part of its kind', () => {
+  const CONTENT = /^hitpay:other:[\w-]{43}$/;
+
+  it.each([
+    ['a charge without an id', { ...CHARGE, id: undefined }],
+    ['a charge whose id is no text', { ...CHARGE, id: 5 }],
+    ['a payment request without an id', { ...PAYMENT_REQUEST, id: undefined }],
+    ['a payment request whose id is no text', { ...PAYMENT_REQUEST, id: 5 }],
+    ['a payment request without a reference', { ...PAYMENT_REQUEST, reference_number: undefined }],
+    ['nothing that is known', { hello: 'world' }],
+  ])('is of no kind: %s', (_, body) => {
+    const told = event(body);
+    expect(told).toMatchObject({ type: 'other', paymentId: null, reference: null, amount: null });
+    expect(told.customer).toEqual({ name: null, phone: null, email: null });
+    expect(told.id).toMatch(CONTENT);
+  });
+
+  it('a charge of an unknown status is known by its content', () => {
+    expect(event({ ...CHARGE, status: 'paid' }).id).toMatch(CONTENT);
+  });
+
+  it('a payment request of another status is known by itself and the status', () => {
+    expect(event({ ...PAYMENT_REQUEST, status: 'inactive' }).id).toBe(
+      `hitpay:payment_request:${PAYMENT_REQUEST.id}:other:inactive`,
+    );
   });
 });
 

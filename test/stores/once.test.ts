@@ -365,6 +365,23 @@ describe.concurrent.each(FRAMEWORKS)('%s', (framework) => {
       expect(app.events).toEqual([]);
     });
 
+    it('gives back a claim whose answer was lost', async () => {
+      const store = new Watched();
+      const claim = store.claim.bind(store);
+      let isLost = true;
+      store.claim = async (request) => {
+        const result = await claim(request);
+        if (isLost) throw new Error('ECONNRESET');
+        return result;
+      };
+      const app = await serve(framework, { options: { dedupe: store } });
+      expect((await post(app, hatex())).status).toBe(503);
+      await until(() => store.calls.includes('release'));
+      isLost = false;
+      expect((await post(app, hatex())).status).toBe(200);
+      expect(app.events).toHaveLength(1);
+    });
+
     it('gives back a claim that it took too late', async () => {
       const store = new Watched();
       let go = () => {};
@@ -457,7 +474,7 @@ describe.concurrent.each(FRAMEWORKS)('%s', (framework) => {
         after,
         handler: async () => {
           db.exec("UPDATE payproof_events SET owner = 'another'");
-          await found[0]?.commitIn(db);
+          db.transaction(() => found[0]?.commitIn(db))();
         },
       });
       expect((await post(app, hatex())).status).toBe(409);
@@ -814,7 +831,9 @@ describe('payproof:unsettled', () => {
         options: { dedupe: sqliteStore({ database: db }) },
         after,
         handler: async () => {
+          db.exec('BEGIN');
           await found[0]?.commitIn(db);
+          db.exec('COMMIT');
           if (status === 500) throw new Error('the mail could not be sent');
         },
       });
@@ -859,6 +878,30 @@ describe('renewals', () => {
     expect(store.calls).not.toContain('release');
     go();
     await until(() => store.calls.includes('release'));
+    expect((await post(app, hatex())).status).toBe(200);
+    expect(app.events).toHaveLength(2);
+  });
+
+  it('that the store answers long after their time do not hold the event', async () => {
+    const store = new Watched();
+    let go = () => {};
+    const app = await serve('koa3', {
+      options: { dedupe: { store, lease: 300, timeout: SOON } },
+      handler: async (_event, _request, { answer }) => {
+        if (store.calls.length > 1) return;
+        store.instead.claim = () =>
+          new Promise((resolve) => {
+            go = resolve as () => void;
+          });
+        await until(() => store.calls.length === 2);
+        answer(500);
+      },
+    });
+    expect((await post(app, hatex())).status).toBe(500);
+    await until(() => store.calls.includes('release'));
+    store.instead = {};
+    go();
+    await until(() => store.calls.filter((call) => call === 'release').length === 2);
     expect((await post(app, hatex())).status).toBe(200);
     expect(app.events).toHaveLength(2);
   });

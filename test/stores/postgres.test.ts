@@ -222,6 +222,10 @@ describe.skipIf(services.postgres === null)('a real PostgreSQL', () => {
     it.each([undefined, null, {}, 'client'])('throws a TypeError for %j', async (tx) => {
       await expect(store.commitIn(tx, 'a', 'o', 1)).rejects.toThrow(TypeError);
     });
+
+    it('throws a TypeError for the pool, whose clients are in no transaction', async () => {
+      await expect(store.commitIn(pool, 'a', 'o', 1)).rejects.toThrow(/not the pool/);
+    });
   });
 
   it('purges what need not be remembered, and nothing else', async () => {

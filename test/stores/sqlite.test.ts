@@ -216,7 +216,9 @@ describe('commitIn', () => {
 
   it('is refused to an owner that lost its claim', async () => {
     const { db, store } = await shop();
+    db.exec('BEGIN');
     expect(await store.commitIn(db, 'e', randomUUID(), 60_000)).toBe(false);
+    db.exec('ROLLBACK');
     expect((await store.claim(request('e'))).status).toBe('in_progress');
   });
 
@@ -227,6 +229,26 @@ describe('commitIn', () => {
     expect(await store.commitIn(second, claim.key, claim.owner, 60_000)).toBe(true);
     second.exec('ROLLBACK');
     expect((await store.claim(request('e'))).status).toBe('in_progress');
+  });
+
+  it('throws a TypeError where no transaction is open: the mark would stand at once', async () => {
+    const { db, store, claim } = await shop();
+    expect(() => store.commitIn(db, claim.key, claim.owner, 60_000)).toThrow(
+      'commitIn: no transaction is open on this database',
+    );
+    expect((await store.claim(request('e'))).status).toBe('in_progress');
+  });
+
+  it.each([
+    [{ isTransaction: false }, 'throws'],
+    [{ isTransaction: true }, 'commits'],
+    [{}, 'commits'],
+  ])('asks node:sqlite, whose name for it is another: %j %s', async (names, outcome) => {
+    const { db, store, claim } = await shop();
+    const tx = { prepare: db.prepare.bind(db), ...names };
+    const commit = () => store.commitIn(tx, claim.key, claim.owner, 60_000);
+    if (outcome === 'throws') expect(commit).toThrow(TypeError);
+    else expect(commit()).toBe(true);
   });
 
   it.each([undefined, null, {}, 'db'])('throws a TypeError for %j', async (tx) => {

@@ -1,4 +1,4 @@
-import { decodeJson, isObject, type JsonObject } from '../json.ts';
+import { decodeJson, isObject, type JsonObject, replaceOutsideStrings } from '../json.ts';
 import type { DiagnosisCause, Suspicion } from './causes.ts';
 import type { Part, SignedText } from './clues.ts';
 import { unescapeHtml } from './secrets.ts';
@@ -145,9 +145,7 @@ function unicode(character: string): string {
 
 /** Strings as they are; what stands between them gets its spaces. */
 function spaced(text: string): string {
-  return text.replace(/"[^"\\]*(?:\\.[^"\\]*)*"|[,:]/g, (token) =>
-    token === ',' || token === ':' ? `${token} ` : token,
-  );
+  return replaceOutsideStrings(text, /[,:]/g, (token) => `${token} `);
 }
 
 /** Amounts that a parser has shortened: `599.00` became `599`, `1.10` became `1.1`. */

@@ -1,0 +1,221 @@
+import { EventEmitter } from 'node:events';
+import type { IncomingMessage } from 'node:http';
+import { afterEach, describe, expect, it } from 'vitest';
+import { ROOM, roomTaken, SMALL, Valve } from '../../src/http/room.ts';
+import { PER_TURN, turn } from '../../src/http/turns.ts';
+import { FRAMEWORKS } from '../servers.ts';
+import {
+  Client,
+  chunk,
+  codes,
+  hatex,
+  head,
+  LAST_CHUNK,
+  PAYMENT,
+  post,
+  serve,
+  tap,
+  until,
+} from './support.ts';
+
+const CHUNKED = { 'transfer-encoding': 'chunked' };
+const KB = 1024;
+const EVENTS = ['data', 'end', 'error', 'aborted', 'close'];
+
+/** A signed body of exactly so many bytes. */
+function hatexOf(length: number) {
+  const empty = JSON.stringify({ ...PAYMENT, pad: '' });
+  return hatex({ ...PAYMENT, pad: 'x'.repeat(length - empty.length) });
+}
+
+interface Body {
+  req: EventEmitter;
+  valve: Valve;
+  errors: unknown[];
+  send(bytes: number): void;
+}
+
+const bodies: Body[] = [];
+afterEach(() => {
+  for (const { valve } of bodies.splice(0)) valve.shut();
+  expect(roomTaken()).toBe(0);
+});
+
+function body(): Body {
+  const req = new EventEmitter();
+  const valve = new Valve(req as IncomingMessage);
+  const errors: unknown[] = [];
+  valve.on('error', (error) => errors.push(error));
+  const one = {
+    req,
+    valve,
+    errors,
+    send: (bytes: number) => req.emit('data', Buffer.alloc(bytes)),
+  };
+  bodies.push(one);
+  return one;
+}
+
+const listening = (req: EventEmitter): number =>
+  EVENTS.reduce((sum, name) => sum + req.listenerCount(name), 0);
+
+describe('the room of unfinished bodies', () => {
+  it('is never exceeded, whoever comes', () => {
+    const all = Array.from({ length: 400 }, body);
+    for (let round = 0; round < 6; round++) {
+      for (const { send } of all) {
+        send(10 * KB);
+        expect(roomTaken()).toBeLessThanOrEqual(ROOM);
+      }
+    }
+    const out = all.filter(({ errors }) => errors.length > 0);
+    expect(out.length).toBeGreaterThan(200);
+    // A few stay, and are served if they end: the room is not emptied.
+    expect(roomTaken()).toBeGreaterThan(ROOM / 2);
+    for (const { errors, req } of out) {
+      expect(errors).toMatchObject([
+        { code: 'body_too_large', status: 413, headers: { 'Retry-After': expect.any(String) } },
+      ]);
+      expect(listening(req)).toBe(0);
+    }
+  });
+
+  it('puts out one of the largest', () => {
+    const [large, other] = [body(), body()];
+    other.send(ROOM / 4);
+    large.send(ROOM / 2);
+    const next = body();
+    next.send(ROOM / 4);
+    expect([large, other, next].map(({ errors }) => errors.length)).toEqual([1, 0, 0]);
+  });
+
+  it('puts out the one that comes, if it is too large by itself', () => {
+    const [first, large] = [body(), body()];
+    first.send(SMALL);
+    large.send(ROOM);
+    expect([first, large].map(({ errors }) => errors.length)).toEqual([0, 1]);
+  });
+
+  it('never puts out a small one, and takes nothing for it', () => {
+    const small = body();
+    small.send(SMALL / 2);
+    expect(roomTaken()).toBe(0);
+    for (let n = 0; n < 100; n++) body().send(ROOM / 10);
+    expect(small.errors).toEqual([]);
+    small.send(1);
+    expect(small.errors).toEqual([]);
+  });
+
+  it('counts what a chunk needs beside its bytes', () => {
+    const one = body();
+    for (let n = 0; n < ROOM / 256 && one.errors.length === 0; n++) one.send(1);
+    expect(one.errors).toHaveLength(1);
+  });
+
+  it('passes on what comes, and nothing once it is shut', () => {
+    const { req, valve, errors, send } = body();
+    const seen: string[] = [];
+    for (const name of EVENTS) valve.on(name, () => seen.push(name));
+    send(1);
+    const error = new Error('torn');
+    for (const name of ['aborted', 'end', 'close']) req.emit(name);
+    req.emit('error', error);
+    expect(seen).toEqual(['data', 'aborted', 'end', 'close', 'error']);
+    expect(errors).toEqual([error]);
+    valve.shut();
+    expect(listening(req)).toBe(0);
+    send(1);
+    expect(seen).toHaveLength(5);
+  });
+});
+
+describe('turns', () => {
+  it('are taken by a few at a time, in order', async () => {
+    const done: number[] = [];
+    const all = Promise.all(
+      Array.from({ length: 3 * PER_TURN + 1 }, (_, n) => turn().then(() => done.push(n))),
+    );
+    const perTurn: number[] = [];
+    for (let before = 0; before <= 3 * PER_TURN; before = done.length) {
+      await new Promise(setImmediate);
+      perTurn.push(done.length - before);
+    }
+    await all;
+    expect(Math.max(...perTurn)).toBe(PER_TURN);
+    expect(done).toEqual(done.toSorted((a, b) => a - b));
+  });
+});
+
+describe.each(FRAMEWORKS)('%s: the room', (framework) => {
+  it('is free again after each end of a large body', async () => {
+    const requests: EventEmitter[] = [];
+    const counts: number[] = [];
+    const app = await serve(framework, {
+      options: { bodyTimeout: 300 },
+      before: [
+        tap(framework, (req) => {
+          requests.push(req);
+          counts.push(req.listenerCount('data') + req.listenerCount('error'));
+        }),
+      ],
+    });
+    const start = head({ headers: { ...hatex().headers, ...CHUNKED } }, 'keep-alive');
+    const large = chunk(Buffer.alloc(100 * KB, 0x20));
+
+    expect((await post(app, hatexOf(200 * KB))).status).toBe(200);
+    expect(roomTaken()).toBe(0);
+
+    const gone = await Client.open(app.port);
+    gone.send(start).send(large);
+    await until(() => roomTaken() > 0);
+    gone.socket.destroy();
+    await until(() => roomTaken() === 0);
+
+    const slow = await Client.open(app.port);
+    expect((await slow.send(start).send(large).answer()).status).toBe(408);
+    expect(roomTaken()).toBe(0);
+
+    const tooLarge = await Client.open(app.port, true);
+    expect((await tooLarge.send(start).flood(large).answer()).status).toBe(413);
+    expect(roomTaken()).toBe(0);
+    await tooLarge.closed;
+
+    expect(codes(app)).toEqual(['body_aborted', 'body_timeout', 'body_too_large']);
+    const left = requests.map((req) => req.listenerCount('data') + req.listenerCount('error'));
+    expect(left).toEqual(counts);
+  });
+
+  it('is kept while others hoard, who are told to come again', async () => {
+    const limit = 1024 * KB;
+    const app = await serve(framework, { options: { limit } });
+    const hoarders = await Promise.all(
+      Array.from({ length: 2 * (ROOM / limit) }, () => Client.open(app.port, true)),
+    );
+    const start = head({ headers: { ...hatex().headers, ...CHUNKED } }, 'keep-alive');
+    const almost = chunk(Buffer.alloc(limit - KB, 0x20));
+    for (const client of hoarders) client.send(start).send(almost);
+    const answer = await Promise.race(hoarders.map((client) => client.answer()));
+    expect([answer.status, codes(app)[0]]).toEqual([413, 'body_too_large']);
+    expect(answer.headers['retry-after']).toMatch(/^\d+$/);
+    expect(answer.headers.connection).toBe('close');
+    expect(roomTaken()).toBeLessThanOrEqual(ROOM);
+    expect(roomTaken()).toBeGreaterThan(0);
+
+    expect((await post(app, hatex())).status).toBe(200);
+    const { headers, body } = hatexOf(10 * KB);
+    const client = await Client.open(app.port);
+    client.send(head({ headers: { ...headers, ...CHUNKED } }));
+    expect((await client.send(chunk(body)).send(LAST_CHUNK).answer()).status).toBe(200);
+
+    for (const { socket } of hoarders) socket.destroy();
+    await until(() => roomTaken() === 0);
+  });
+});
+
+describe.each(FRAMEWORKS)('%s: a limit beyond the room', (framework) => {
+  it('makes the room larger', async () => {
+    const app = await serve(framework, { options: { limit: 2 * ROOM } });
+    expect((await post(app, hatexOf(2 * ROOM))).status).toBe(200);
+    expect(roomTaken()).toBe(0);
+  });
+});
