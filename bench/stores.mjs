@@ -1,20 +1,17 @@
 // @ts-check
-// What a store costs a request: the same route with each store, as a ratio to the route with
-// `dedupe: false`. All in one run on this machine, in rounds in which every variant has its turn, in an
-// order that changes; the ratio is taken within the round. Every request is another event, signed
-// beforehand, so each is claimed and committed anew. `none again` is the route without a store a second
-// time: how far its ratio is from 1 is what this machine's noise makes of nothing.
-//
-//   BENCH_ROUNDS    default 15
-//   BENCH_REQUESTS  per variant and round, default 400
+// What a store costs a request: the same route with each store, beside the route with `dedupe: false`.
+// Every request is another event, signed beforehand, so each is claimed and committed anew. `none again`
+// is the route without a store a second time: how far its ratio is from 1 is what this machine's noise
+// makes of nothing.
 import { fork } from 'node:child_process';
 import { createHmac, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { connect } from 'node:net';
-import { cpus, loadavg } from 'node:os';
 import { fileURLToPath } from 'node:url';
+import { cell, interleave, markdown, median, ratio, rounded } from './measure.mjs';
 
 const ROUNDS = Number(process.env.BENCH_ROUNDS || 15);
+/** Of a variant in a round. */
 const REQUESTS = Number(process.env.BENCH_REQUESTS || 400);
 const CONNECTIONS = [1, 16];
 const WARMUP = 4;
@@ -29,7 +26,6 @@ const VARIANTS = [
 ];
 
 const salt = randomBytes(24).toString('hex');
-const name = `payproof_bench_${randomBytes(6).toString('hex')}`;
 let event = 0;
 
 /** A request as it goes over the wire, of an event that no other tells. @param {string} path */
@@ -78,10 +74,10 @@ function sendAll(port, requests) {
   });
 }
 
-/** Milliseconds for each request. @param {number} port @param {string} variant @param {number} connections */
-async function measure(port, variant, connections) {
+/** Milliseconds for each request. @param {number} port @param {string} variant @param {number} connections @param {number} requests */
+async function measure(port, variant, connections, requests) {
   const path = `/${variant.replace(' ', '-')}`;
-  const each = Math.ceil(REQUESTS / connections);
+  const each = Math.ceil(requests / connections);
   const lists = Array.from({ length: connections }, () =>
     Array.from({ length: each }, () => signedRequest(path)),
   );
@@ -90,66 +86,60 @@ async function measure(port, variant, connections) {
   return (performance.now() - began) / (each * connections);
 }
 
-/** @param {readonly string[]} list */
-function shuffled(list) {
-  const copy = [...list];
-  for (let i = copy.length - 1; i > 0; i--) {
-    const j = Math.floor(Math.random() * (i + 1));
-    [copy[i], copy[j]] = [/** @type {string} */ (copy[j]), /** @type {string} */ (copy[i])];
+/** @param {{ quick?: boolean }} options */
+export async function run({ quick = false }) {
+  const [rounds, requests] = quick ? [2, 50] : [ROUNDS, REQUESTS];
+  const server = fork(fileURLToPath(new URL('stores-server.mjs', import.meta.url)), {
+    env: { ...process.env, SALT: salt, NAME: `payproof_bench_${randomBytes(6).toString('hex')}` },
+    stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+  });
+  let said = '';
+  server.stderr?.on('data', (data) => {
+    said += data;
+  });
+  const gone = once(server, 'exit');
+  const port = await Promise.race([once(server, 'message').then(([value]) => value), gone]);
+  if (typeof port !== 'number') {
+    const reason = /^\w*Error.*$/m.exec(said)?.[0] ?? 'its server did not start';
+    return { skipped: `needs Redis and PostgreSQL on this machine: ${reason}` };
   }
-  return copy;
-}
-
-/** @param {number[]} numbers @param {number} part */
-function quantile(numbers, part) {
-  const sorted = [...numbers].sort((a, b) => a - b);
-  const at = (sorted.length - 1) * part;
-  const below = sorted[Math.floor(at)] ?? 0;
-  return below + ((sorted[Math.ceil(at)] ?? below) - below) * (at - Math.floor(at));
-}
-
-const server = fork(fileURLToPath(new URL('server.mjs', import.meta.url)), {
-  env: { ...process.env, SALT: salt, NAME: name },
-});
-server.once('exit', (code) => {
-  if (code) process.exit(code);
-});
-const [port] = await once(server, 'message');
-
-console.log(
-  `${new Date().toISOString().slice(0, 10)}, Node ${process.version}, ${cpus().length} cores (${cpus()[0]?.model.trim()}), load ${loadavg()[0]?.toFixed(1)} at the start`,
-);
-console.log(`${ROUNDS} rounds of ${REQUESTS} requests for each variant\n`);
-for (const connections of CONNECTIONS) {
-  /** @type {Map<string, { ratios: number[], times: number[] }>} */
-  const results = new Map(VARIANTS.map((variant) => [variant, { ratios: [], times: [] }]));
-  for (let round = -WARMUP; round < ROUNDS; round++) {
-    /** @type {Map<string, number>} */
-    const times = new Map();
-    for (const variant of shuffled(VARIANTS)) {
-      times.set(variant, await measure(port, variant, connections));
-    }
-    if (round < 0) continue;
-    for (const [variant, { ratios, times: all }] of results) {
-      const time = times.get(variant) ?? Number.NaN;
-      all.push(time);
-      ratios.push(time / (times.get('none') ?? Number.NaN));
-    }
-  }
-  console.log(
-    `| ${connections} connection${connections > 1 ? 's' : ''} | ratio, median | middle half | min to max | ms a request, median |`,
-  );
-  console.log('| --- | --: | --: | --: | --: |');
-  for (const [variant, { ratios, times }] of results) {
-    const [low, q1, median, q3, high] = [0, 0.25, 0.5, 0.75, 1].map((part) =>
-      quantile(ratios, part).toFixed(2),
+  const loads = [];
+  for (const connections of CONNECTIONS) {
+    const times = await interleave(VARIANTS, WARMUP + rounds, (variant) =>
+      measure(port, variant, connections, requests),
     );
-    console.log(
-      `| ${variant} | ${median} | ${q1} to ${q3} | ${low} to ${high} | ${quantile(times, 0.5).toFixed(3)} |`,
-    );
+    const of = (/** @type {string} */ variant) => (times.get(variant) ?? []).slice(WARMUP);
+    loads.push({
+      connections,
+      variants: VARIANTS.map((variant) => ({
+        variant,
+        ratio: ratio(of(variant), of('none')),
+        milliseconds: rounded(median(of(variant))),
+      })),
+    });
   }
-  console.log();
+  server.disconnect();
+  await gone;
+  return { rounds, requests, loads, targets: [] };
 }
-const gone = once(server, 'exit');
-server.disconnect();
-await gone;
+
+/** @param {any} result */
+export function table({ rounds, requests, loads }) {
+  return [
+    `${rounds} rounds of ${requests} requests for each variant.`,
+    ...loads.map((/** @type {any} */ { connections, variants }) =>
+      markdown(
+        [
+          `${connections} connection${connections > 1 ? 's' : ''}`,
+          'time ÷ without a store',
+          'ms a request',
+        ],
+        variants.map((/** @type {any} */ one) => [
+          one.variant,
+          cell(one.ratio),
+          one.milliseconds.toFixed(3),
+        ]),
+      ),
+    ),
+  ].join('\n\n');
+}

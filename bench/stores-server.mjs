@@ -15,6 +15,19 @@ import { redisStore } from '../dist/redis.js';
 import { sqliteStore } from '../dist/sqlite.js';
 
 const { SALT, NAME = '', REDIS_URL, DATABASE_URL } = process.env;
+// First of all: without Redis or PostgreSQL this ends here, and nothing is left behind.
+const redis = new Redis(REDIS_URL || 'redis://127.0.0.1:6379', {
+  lazyConnect: true,
+  retryStrategy: null,
+});
+redis.on('error', () => {});
+await redis.connect();
+const pool = new pg.Pool({
+  connectionString: DATABASE_URL || 'postgres://postgres@127.0.0.1:5432/test',
+  max: 16,
+});
+const postgres = postgresStore({ query: (text, values) => pool.query(text, values), table: NAME });
+await postgres.migrate();
 const home = mkdtempSync(join(tmpdir(), 'payproof-bench-'));
 
 /** @param {string} synchronous FULL: each commit is on disk when it is answered; NORMAL: soon after */
@@ -25,14 +38,6 @@ function openSqlite(synchronous) {
   return database;
 }
 const databases = { full: openSqlite('FULL'), normal: openSqlite('NORMAL') };
-const redis = new Redis(REDIS_URL || 'redis://127.0.0.1:6379');
-const pool = new pg.Pool({
-  connectionString: DATABASE_URL || 'postgres://postgres@127.0.0.1:5432/test',
-  max: 16,
-});
-const postgres = postgresStore({ query: (text, values) => pool.query(text, values), table: NAME });
-await postgres.migrate();
-
 const stores = {
   none: /** @type {const} */ (false),
   'none again': /** @type {const} */ (false),

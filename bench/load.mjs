@@ -1,0 +1,82 @@
+// @ts-check
+// Servers in processes of their own, and the load on them: a fixed number of requests, each signed
+// beforehand and sent once, over keep-alive connections (autocannon).
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import autocannon from 'autocannon';
+import { quantile } from './measure.mjs';
+
+const SERVER = fileURLToPath(new URL('middleware-server.mjs', import.meta.url));
+
+/** @typedef {Awaited<ReturnType<typeof start>>} Server */
+/** @typedef {{ method: 'POST', path: string, headers: Record<string, string>, body: Buffer }} Request */
+
+/** @param {string} framework @param {string} variant */
+export async function start(framework, variant) {
+  const child = fork(SERVER, [framework, variant], {
+    execArgv: ['--expose-gc'],
+    env: { ...process.env, NODE_ENV: 'production', NODE_NO_WARNINGS: '1' },
+  });
+  child.once('exit', (code) => {
+    if (code) throw new Error(`the server of ${framework}, ${variant} ended with ${code}`);
+  });
+  const [{ port }] = await once(child, 'message');
+  return {
+    port,
+    /** Bytes in use after a full collection; microseconds of CPU before it and after it. */
+    async usage() {
+      child.send('usage');
+      const [usage] = await once(child, 'message');
+      return usage;
+    },
+    async stop() {
+      child.disconnect();
+      await once(child, 'exit');
+    },
+  };
+}
+
+/**
+ * @param {Server} server
+ * @param {readonly Request[]} requests shared out among the connections
+ * @param {number} connections
+ */
+export async function load(server, requests, connections) {
+  const before = await server.usage();
+  /** @type {number[]} */
+  const latencies = [];
+  /** @type {Record<number, number>} */
+  const statuses = {};
+  let next = 0;
+  let opened = 0;
+  const running = autocannon({
+    url: `http://127.0.0.1:${server.port}`,
+    connections,
+    amount: requests.length,
+    sampleInt: 20,
+    setupClient(client) {
+      const share = Math.ceil((requests.length - next) / (connections - opened++));
+      client.setRequests(requests.slice(next, next + share));
+      next += share;
+    },
+  });
+  const began = performance.now();
+  let ended = began;
+  running.on('response', (_client, status, _bytes, latency) => {
+    ended = performance.now();
+    latencies.push(latency);
+    statuses[status] = (statuses[status] ?? 0) + 1;
+  });
+  const { errors } = await running;
+  if (errors > 0 || latencies.length !== requests.length) {
+    throw new Error(`${errors} errors, ${latencies.length} of ${requests.length} answers`);
+  }
+  const after = await server.usage();
+  return {
+    rate: (requests.length * 1_000) / (ended - began),
+    p99: quantile(latencies, 0.99),
+    cpu: (after.cpu.before - before.cpu.after) / requests.length,
+    statuses,
+  };
+}
