@@ -1,0 +1,649 @@
+// @ts-check
+// Faulty versions of payproof, as somebody could have written them: each is a change of the source and
+// the tests that must fail on it. `npm run test:wrong` applies them one by one; `verifiers.test.ts`
+// holds that each still applies.
+
+const SECRETS = 'src/core/secrets.ts';
+const FORM = 'src/core/form.ts';
+const JSON_BODY = 'src/core/json.ts';
+const MONEY = 'src/core/money.ts';
+const EVENT = 'src/core/event.ts';
+const HATEXCARD = 'src/providers/hatexcard.ts';
+const HITPAY = 'src/providers/hitpay.ts';
+const DEXCHANGE = 'src/providers/dexchange.ts';
+const BODY = 'src/http/body.ts';
+const PIPELINE = 'src/http/pipeline.ts';
+const ONCE = 'src/http/once.ts';
+
+const CONSTANT_TIME = 'test/core/constant-time.test.ts';
+const secretsTest = 'test/core/secrets.test.ts';
+const formTest = 'test/core/form.test.ts';
+const hatexcardTest = 'test/providers/hatexcard.test.ts';
+const hitpayTest = 'test/providers/hitpay.test.ts';
+const dexchangeTest = 'test/providers/dexchange.test.ts';
+const onceTest = 'test/stores/once.test.ts';
+
+/** @type {import('./verifiers.mjs').Wrong[]} */
+export const WRONG = [
+  // ---- Comparing ---------------------------------------------------------------------------------
+  {
+    name: 'compares signatures by ===',
+    edits: [
+      [
+        SECRETS,
+        'return timingSafeEqual(COMPUTED, expected);',
+        "return COMPUTED.toString('hex') === Buffer.from(expected).toString('hex');",
+      ],
+    ],
+    tests: CONSTANT_TIME,
+  },
+  {
+    name: 'compares signatures by Buffer.equals',
+    edits: [
+      [SECRETS, 'return timingSafeEqual(COMPUTED, expected);', 'return COMPUTED.equals(expected);'],
+    ],
+    tests: CONSTANT_TIME,
+  },
+  {
+    name: 'compares tokens by ===',
+    edits: [
+      [
+        SECRETS,
+        'if (isToken(key.key, token) && isValid(key, now)) id ??= key.id;',
+        'if (key.key.export().toString() === token && isValid(key, now)) id ??= key.id;',
+      ],
+    ],
+    tests: CONSTANT_TIME,
+  },
+  {
+    name: 'stops at the first secret that fits',
+    edits: [
+      [
+        SECRETS,
+        'if (isMac(key.key, parts, signature) && isValid(key, now)) id ??= key.id;',
+        'if (isMac(key.key, parts, signature) && isValid(key, now)) return key.id;',
+      ],
+    ],
+    tests: CONSTANT_TIME,
+  },
+  {
+    name: 'tries only the first secret',
+    edits: [
+      [
+        SECRETS,
+        'if (isMac(key.key, parts, signature) && isValid(key, now)) id ??= key.id;',
+        'if (isMac((keys[0] ?? key).key, parts, signature) && isValid(key, now)) id ??= key.id;',
+      ],
+    ],
+    tests: secretsTest,
+  },
+  {
+    name: 'compares the first half of a signature',
+    edits: [
+      [
+        SECRETS,
+        'return timingSafeEqual(COMPUTED, expected);',
+        'return timingSafeEqual(COMPUTED.subarray(0, 16), expected.subarray(0, 16));',
+      ],
+    ],
+    tests: secretsTest,
+  },
+  {
+    name: 'does not check the length of a signature',
+    edits: [
+      [
+        SECRETS,
+        "if (!/^[0-9a-f]{64}$/i.test(text)) throw new WebhookError('signature_malformed');",
+        '',
+      ],
+    ],
+    tests: secretsTest,
+  },
+  {
+    name: 'takes a signature with a tail',
+    edits: [[SECRETS, '/^[0-9a-f]{64}$/i.test(text)', '/^[0-9a-f]{64}/i.test(text)']],
+    tests: secretsTest,
+  },
+  {
+    name: 'takes no capital digits in a signature',
+    edits: [[SECRETS, '/^[0-9a-f]{64}$/i.test(text)', '/^[0-9a-f]{64}$/.test(text)']],
+    tests: secretsTest,
+  },
+  {
+    name: 'takes further spellings of a token',
+    edits: [[SECRETS, '/^[\\w-]{42}[AEIMQUYcgkosw048]$/', '/^[\\w-]{43}$/']],
+    tests: secretsTest,
+  },
+  // ---- Secrets -----------------------------------------------------------------------------------
+  {
+    name: 'takes an empty secret',
+    edits: [
+      [
+        SECRETS,
+        "if (value.trim() === '') throw new TypeError(`${option}: the secret is empty`);",
+        '',
+      ],
+    ],
+    tests: secretsTest,
+  },
+  {
+    name: 'takes the text undefined for a secret',
+    edits: [
+      [
+        SECRETS,
+        "if (value === undefined || value === null || value === 'undefined' || value === 'null') {",
+        'if (value === undefined || value === null) {',
+      ],
+    ],
+    tests: secretsTest,
+  },
+  {
+    name: 'takes a secret with its line break',
+    edits: [[SECRETS, 'if (value.trim() !== value) {', 'if (false) {']],
+    tests: secretsTest,
+  },
+  {
+    name: 'takes a secret after its end',
+    edits: [[SECRETS, 'return now.getTime() <= notAfter;', 'return notAfter > 0;']],
+    tests: secretsTest,
+  },
+  {
+    name: 'takes NaN for a number within bounds',
+    edits: [
+      [
+        'src/core/options.ts',
+        'if (!(value >= min && value <= max)) {',
+        'if (value < min || value > max) {',
+      ],
+    ],
+    tests: 'test/core/options.test.ts',
+  },
+  // ---- Hatexcard ---------------------------------------------------------------------------------
+  {
+    name: 'computes the MAC over JSON.stringify of the parsed body',
+    edits: [
+      [
+        HATEXCARD,
+        'signingKey(keys, signature, receivedAt, `${timestamp}.`, body)',
+        'signingKey(keys, signature, receivedAt, `${timestamp}.`, restringified(body))',
+      ],
+    ],
+    tests: hatexcardTest,
+  },
+  {
+    name: 'authenticates the text of JSON.stringify and reads the event from the bytes',
+    edits: [
+      [
+        HATEXCARD,
+        "return normalise('hatexcard/body', keyId, decodeJson(signed));",
+        "return normalise('hatexcard/body', keyId, decodeJson(delivery.body));",
+      ],
+    ],
+    tests: hatexcardTest,
+  },
+  {
+    name: 'allows timestamps of the future',
+    edits: [[HATEXCARD, 'if (!(Math.abs(age) <= tolerance))', 'if (!(age <= tolerance))']],
+    tests: hatexcardTest,
+  },
+  {
+    name: 'allows timestamps of any age',
+    edits: [[HATEXCARD, 'if (!(Math.abs(age) <= tolerance))', 'if (Number.isNaN(age))']],
+    tests: hatexcardTest,
+  },
+  {
+    name: 'refuses the last second of the tolerance',
+    edits: [[HATEXCARD, 'if (!(Math.abs(age) <= tolerance))', 'if (!(Math.abs(age) < tolerance))']],
+    tests: hatexcardTest,
+  },
+  {
+    name: 'reads a timestamp up to what is no digit',
+    edits: [
+      [
+        HATEXCARD,
+        "if (!/^[1-9]\\d{9}$/.test(timestamp)) throw new WebhookError('timestamp_invalid');",
+        'timestamp = String(Number.parseInt(timestamp, 10));',
+      ],
+    ],
+    tests: hatexcardTest,
+  },
+  {
+    name: 'takes a signature that does not cover the timestamp',
+    edits: [
+      [
+        HATEXCARD,
+        'const keyId = signingKey(keys, signature, receivedAt, `${timestamp}.`, body);',
+        'const keyId = signingKey(keys, signature, receivedAt, `${timestamp}.`, body) ?? signingKey(keys, signature, receivedAt, body);',
+      ],
+    ],
+    tests: hatexcardTest,
+  },
+  {
+    name: 'makes the identity of the id that changes with every retry',
+    edits: [
+      [
+        HATEXCARD,
+        "if (paymentId !== null) return eventId('hatexcard', kind, paymentId);",
+        "if (paymentId !== null) return eventId('hatexcard', kind, paymentId, String(payload.id));",
+      ],
+    ],
+    tests: hatexcardTest,
+  },
+  // ---- HitPay ------------------------------------------------------------------------------------
+  {
+    name: 'sorts the fields by locale',
+    edits: [
+      [
+        HITPAY,
+        'const names = [...fields.keys()].sort();',
+        'const names = [...fields.keys()].sort((a, b) => a.localeCompare(b));',
+      ],
+    ],
+    tests: hitpayTest,
+  },
+  {
+    name: 'takes the first of two fields of one name',
+    edits: [
+      [
+        FORM,
+        "if (fields.has(name)) throw new WebhookError('field_ambiguous');",
+        'if (fields.has(name)) continue;',
+      ],
+    ],
+    tests: formTest,
+  },
+  {
+    name: 'takes the last of two fields of one name',
+    edits: [[FORM, "if (fields.has(name)) throw new WebhookError('field_ambiguous');", '']],
+    tests: formTest,
+  },
+  {
+    name: 'takes any body with the signed text',
+    edits: [
+      [HITPAY, "if (!isOnlyReading(names, fields)) throw new WebhookError('field_ambiguous');", ''],
+    ],
+    tests: hitpayTest,
+  },
+  {
+    name: 'lets an unknown field stand behind the reference',
+    edits: [[HITPAY, 'if (REFERENCES.has(before) || extra.has(before)) return false;', '']],
+    tests: 'test/hitpay-form.test.ts',
+  },
+  {
+    name: 'lets known names occur anywhere in the signed text',
+    edits: [[HITPAY, 'return found === expected;', 'return found >= expected;']],
+    tests: 'test/hitpay-form.test.ts',
+  },
+  {
+    name: 'decodes a form twice',
+    edits: [
+      [
+        FORM,
+        'fields.set(name, pair.slice(end + 1));',
+        "fields.set(name, decodeURIComponent(pair.slice(end + 1).replace(/%(?![0-9a-f]{2})/gi, '%25')));",
+      ],
+    ],
+    tests: formTest,
+  },
+  {
+    name: 'leaves the plus signs of a form',
+    edits: [[FORM, "'+': ' ', ", '']],
+    tests: formTest,
+  },
+  {
+    name: 'tells a refunded charge as a success',
+    edits: [[HITPAY, "if (compareDecimals(refunded, '0') === 0) return type;", 'return type;']],
+    tests: hitpayTest,
+  },
+  // ---- DExchange ---------------------------------------------------------------------------------
+  {
+    name: 'takes the token of one order for every order',
+    edits: [
+      [
+        DEXCHANGE,
+        'return hmacSha256(key, TOKEN_LABEL, externalTransactionId)',
+        'return hmacSha256(key, TOKEN_LABEL, externalTransactionId.slice(0, 0))',
+      ],
+      [
+        DEXCHANGE,
+        '? signingKey(keys, mac, delivery.receivedAt, TOKEN_LABEL, order)',
+        "? signingKey(keys, mac, delivery.receivedAt, TOKEN_LABEL, '')",
+      ],
+    ],
+    tests: dexchangeTest,
+  },
+  {
+    name: 'is content with one of the configured proofs',
+    edits: [
+      [
+        DEXCHANGE,
+        "const [keyId = ''] = proofs.map((proof) => proof.keyId(delivery, document));",
+        "const there = proofs.filter((proof) => proof.isThere(delivery));\n      const [keyId = ''] = (there.length > 0 ? there : proofs).map((proof) => proof.keyId(delivery, document));",
+      ],
+    ],
+    tests: dexchangeTest,
+  },
+  {
+    name: 'can be constructed without any proof',
+    edits: [[DEXCHANGE, 'if (first === undefined) {', 'if (false) {']],
+    tests: dexchangeTest,
+  },
+  {
+    name: 'believes a claimed success that the API calls pending',
+    edits: [
+      [
+        DEXCHANGE,
+        "if (event.type === 'payment.succeeded' && type !== 'payment.succeeded') {",
+        'if (false) {',
+      ],
+    ],
+    tests: dexchangeTest,
+  },
+  {
+    name: 'keeps the amount of the callback where the API tells another',
+    edits: [[DEXCHANGE, 'amount: money(answer.AMOUNT, CURRENCY),', '']],
+    tests: dexchangeTest,
+  },
+  {
+    name: 'puts any id in the URL of the API',
+    edits: [
+      [
+        DEXCHANGE,
+        'if (paymentId === null || !TRANSACTION_ID.test(paymentId)) {',
+        'if (paymentId === null) {',
+      ],
+    ],
+    tests: dexchangeTest,
+  },
+  {
+    name: 'follows a redirect with the API key',
+    edits: [[DEXCHANGE, "redirect: 'error',", "redirect: 'follow',"]],
+    tests: dexchangeTest,
+  },
+  {
+    name: 'reads an answer of the API of any size',
+    edits: [[DEXCHANGE, "if (size > MAX_ANSWER) throw new RangeError('answer too large');", '']],
+    tests: dexchangeTest,
+  },
+  // ---- Decoding ----------------------------------------------------------------------------------
+  {
+    name: 'computes minor units by parseFloat',
+    edits: [
+      [
+        MONEY,
+        'const minorUnits = Number(inMinorUnits(value, known.zeros));',
+        'const minorUnits = Math.floor(Number.parseFloat(value) * 10 ** known.zeros.length);',
+      ],
+    ],
+    tests: 'test/core/money.test.ts',
+  },
+  {
+    name: 'takes every finite number for an amount',
+    edits: [
+      [
+        MONEY,
+        'if (!PLAIN.test(value) || Object.is(amount, -0)) return null;',
+        'if (!Number.isFinite(Number(value))) return null;',
+      ],
+    ],
+    tests: 'test/core/money.test.ts',
+  },
+  {
+    name: 'takes amounts that JSON.parse has rounded',
+    edits: [
+      [
+        JSON_BODY,
+        'exact: mayBeInexact(text, nested) ? withoutInexact(text) : value',
+        'exact: value',
+      ],
+    ],
+    tests: 'test/core/json.test.ts',
+  },
+  {
+    name: 'replaces faults of UTF-8',
+    edits: [
+      ['src/core/utf8.ts', "if (!isUtf8(bytes)) throw new WebhookError('body_malformed');", ''],
+    ],
+    tests: 'test/core/json.test.ts',
+  },
+  {
+    name: 'takes a body of any depth',
+    edits: [[JSON_BODY, "if (nested === Infinity) throw new WebhookError('body_malformed');", '']],
+    tests: 'test/core/json.test.ts',
+  },
+  {
+    name: 'takes a list or null at the top of a body',
+    edits: [[JSON_BODY, "if (!isObject(value)) throw new WebhookError('body_malformed');", '']],
+    tests: 'test/core/json.test.ts',
+  },
+  {
+    name: 'is content with less money than the price',
+    edits: [
+      [
+        EVENT,
+        'compareDecimals(event.amount.value, amount) === 0;',
+        'compareDecimals(event.amount.value, amount) <= 0;',
+      ],
+    ],
+    tests: 'test/core/event.test.ts',
+  },
+  {
+    name: 'is content with any currency',
+    edits: [[EVENT, 'event.amount.currency === currency.toUpperCase() &&', '']],
+    tests: 'test/core/event.test.ts',
+  },
+  // ---- The way of a request ----------------------------------------------------------------------
+  {
+    name: 'has another answer for a wrong signature than for a missing one',
+    edits: [
+      [
+        'src/core/errors.ts',
+        'signature_mismatch: [403, NOT_AUTHENTICATED],',
+        "signature_mismatch: [403, 'The signature does not match.'],",
+      ],
+    ],
+    tests: 'test/http/answers.test.ts',
+  },
+  {
+    name: 'goes on to the handler without the error',
+    edits: [['src/express.ts', '      next,\n    );', '      () => next(),\n    );']],
+    tests: 'test/http/vectors.test.ts',
+  },
+  {
+    name: 'lets a delivery through that Koa should have refused',
+    edits: [
+      [
+        'src/koa.ts',
+        'const { event, claim, bytes, run } = await receive({',
+        'let refusal: unknown;\n    const { event, claim, bytes, run } = await receive({',
+      ],
+      [
+        'src/koa.ts',
+        '      url,\n    });\n    if (!run) {',
+        '      url,\n    }).catch((error: unknown) => {\n      refusal = error;\n      return { event: {} as never, claim: {} as never, bytes: null, run: true };\n    });\n    if (refusal) return next();\n    if (!run) {',
+      ],
+    ],
+    tests: 'test/http/vectors.test.ts',
+  },
+  {
+    name: 'reads a body of any length',
+    edits: [
+      [
+        BODY,
+        'getRawBody((valve ?? req) as IncomingMessage, { limit, length }, (error, bytes) => {',
+        'getRawBody((valve ?? req) as IncomingMessage, { length }, (error, bytes) => {',
+      ],
+    ],
+    tests: 'test/http/body.test.ts',
+  },
+  {
+    name: 'keeps as many unfinished bodies as come',
+    edits: [['src/http/room.ts', 'while (taken > room) largest().#evict();', '']],
+    tests: 'test/http/room.test.ts',
+  },
+  {
+    name: 'waits for a body for ever',
+    edits: [
+      [
+        BODY,
+        "timer = setTimeout(() => refuse('body_timeout'), bodyTimeout);",
+        "timer = setTimeout(() => refuse('body_timeout'), 2 ** 31 - 1);\n      timer.unref();\n      void bodyTimeout;",
+      ],
+    ],
+    tests: 'test/http/body.test.ts',
+  },
+  {
+    name: 'takes compressed bodies',
+    edits: [
+      [
+        PIPELINE,
+        "if (encoding !== 'identity') throw new WebhookError('content_encoding_unsupported');",
+        '',
+      ],
+    ],
+    tests: 'test/http/body.test.ts',
+  },
+  {
+    name: 'takes a GET',
+    edits: [[PIPELINE, "if (method !== 'POST') {", "if (method !== 'POST' && method !== 'GET') {"]],
+    tests: 'test/http/body.test.ts',
+  },
+  {
+    name: 'asks the first provider where none recognises the delivery',
+    edits: [
+      [
+        'src/core/verify.ts',
+        'providers.length === 1 ? providers[0] : providers.find((one) => one.recognizes(judged));',
+        'providers.find((one) => one.recognizes(judged)) ?? providers[0];',
+      ],
+    ],
+    tests: 'test/core/verify.test.ts',
+  },
+  {
+    name: 'believes the body that a parser left, whatever was signed',
+    edits: [
+      [
+        PIPELINE,
+        "throw body.source === 'reserialized'\n    ? new WebhookError('body_consumed', { message: consumedAdvice })\n    : mismatch;",
+        "if (body.source !== 'reserialized') throw mismatch;\n  const { value } = { value: JSON.parse(Buffer.from(body.candidates[0] as Uint8Array).toString()) };\n  return { ...value, provider: judge.name, id: consumedAdvice, type: 'payment.succeeded' } as ProviderEvent;",
+      ],
+    ],
+    tests: 'test/http/parsers.test.ts',
+  },
+  // ---- Once --------------------------------------------------------------------------------------
+  {
+    name: 'marks an event as done before the handler ran',
+    edits: [
+      [
+        ONCE,
+        '  let stale = false;\n',
+        '  await store.commit(key, owner, remember);\n  let stale = false;\n',
+      ],
+    ],
+    tests: onceTest,
+  },
+  {
+    name: 'marks an event as done whatever the handler answered',
+    edits: [
+      [
+        ONCE,
+        'const succeeded = res.writableFinished && res.statusCode >= 200 && res.statusCode < 300;',
+        'const succeeded = true;',
+      ],
+    ],
+    tests: onceTest,
+  },
+  {
+    name: 'forgets a claim whose handler succeeded',
+    edits: [
+      [
+        ONCE,
+        'await (succeeded ? commit() : settle(() => store.release(key, owner)));',
+        'await settle(() => store.release(key, owner));',
+      ],
+    ],
+    tests: onceTest,
+  },
+  {
+    name: 'runs the handler while the store is down',
+    edits: [
+      [
+        ONCE,
+        '.catch(() => {}),\n      );\n      throw error;',
+        ".catch(() => {}),\n      );\n      if (error) return { status: 'claimed' };",
+      ],
+    ],
+    tests: onceTest,
+  },
+  {
+    name: 'runs the handler again for what was done',
+    edits: [
+      [
+        ONCE,
+        "case 'done':\n      return { run: false, stale: false, claim };",
+        "case 'done':\n      return { run: true, stale: false, claim };",
+      ],
+    ],
+    tests: onceTest,
+  },
+  {
+    name: 'answers 200 to the same id with another amount',
+    edits: [
+      [
+        ONCE,
+        "case 'conflict':\n      throw new WebhookError('delivery_conflict');",
+        "case 'conflict':\n      return { run: false, stale: false, claim };",
+      ],
+    ],
+    tests: onceTest,
+  },
+  {
+    name: 'answers 200 while another delivery of the event is at work',
+    edits: [
+      [
+        ONCE,
+        "throw new WebhookError('delivery_in_progress', { headers: { 'Retry-After': `${seconds}` } });",
+        'if (seconds > 0) return { run: false, stale: false, claim };\n      break;',
+      ],
+    ],
+    tests: onceTest,
+  },
+  {
+    name: 'does not renew the claim of a slow handler',
+    edits: [[ONCE, 'renewed = Promise.all([renewed, settle(renew)]);', '']],
+    tests: onceTest,
+  },
+  {
+    name: 'leaves an event to a renewal that came after its release',
+    edits: [
+      [
+        ONCE,
+        "if (isReleased && result?.status === 'claimed') await settle(() => store.release(key, owner));",
+        'void result;',
+      ],
+    ],
+    tests: onceTest,
+  },
+  {
+    name: 'never gives up the claim of a process that died',
+    edits: [
+      [
+        'src/memory.ts',
+        'return entry !== undefined && entry.until > clock() ? entry : undefined;',
+        'return entry;',
+      ],
+    ],
+    tests: 'test/stores/memory.test.ts',
+  },
+  {
+    name: 'lets anyone commit a claim',
+    edits: [
+      [
+        'src/memory.ts',
+        'return entry?.owner === owner ? entry : undefined;',
+        'return owner ? entry : undefined;',
+      ],
+    ],
+    tests: 'test/stores/contract.test.ts',
+  },
+];
