@@ -1,5 +1,9 @@
 // What `scripts/mutation.mjs` gives Stryker: one area in each run, named in its environment.
-const { MUTATION_AREA = 'core', MUTATION_FILES = 'src/core/*.ts' } = process.env;
+const {
+  MUTATION_AREA = 'core',
+  MUTATION_FILES = 'src/core/*.ts',
+  MUTATION_AT_ONCE = '2',
+} = process.env;
 
 export default {
   testRunner: 'vitest',
@@ -7,10 +11,10 @@ export default {
   plugins: ['@stryker-mutator/vitest-runner'],
   mutate: MUTATION_FILES.split(' '),
   coverageAnalysis: 'perTest',
-  concurrency: 2,
+  concurrency: Number(MUTATION_AT_ONCE),
   // Long enough for the slowest test on a busy machine; a mutant that loops is cut off by it.
-  timeoutMS: 30_000,
-  timeoutFactor: 3,
+  timeoutMS: 15_000,
+  timeoutFactor: 2,
   disableTypeChecks: true,
   // What was killed stays killed while neither the code nor the test changes.
   incremental: true,

@@ -1,7 +1,11 @@
 // @ts-check
 // What `verify` costs beside the least that there is to do (the floor: `createHmac` over the same bytes,
 // `timingSafeEqual`, `JSON.parse`) and beside what other packages do with a body of the same bytes.
+// Each scheme has a process of its own, as a shop has one provider.
+import { fork } from 'node:child_process';
 import { createHmac, timingSafeEqual } from 'node:crypto';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
 import { WebhookVerificationService } from '@hookflo/tern';
 import { verify as octokit } from '@octokit/webhooks-methods';
 import { Webhook } from 'standardwebhooks';
@@ -10,7 +14,13 @@ import { dexchange, hatexcard, hitpay, verify } from '../dist/index.js';
 import { arrived, hmacHex, SECRET, SIGNERS } from './deliveries.mjs';
 import { cell, interleave, markdown, median, ratio, rounded, target } from './measure.mjs';
 
-const SIZES = [512, 4_096, 65_536];
+/** Long bodies are measured twice, since what `JSON.parse` costs depends on what is in them. */
+const BODIES = [
+  { title: '0.5 KB', bytes: 512, filling: 'lines' },
+  { title: '4 KB', bytes: 4_096, filling: 'lines' },
+  { title: '64 KB', bytes: 65_536, filling: 'lines' },
+  { title: '64 KB, one long text', bytes: 65_536, filling: 'text' },
+];
 const ROUNDS = Number(process.env.BENCH_ROUNDS || 120);
 /** Milliseconds of a variant's turn. */
 const TURN = 20;
@@ -130,37 +140,35 @@ const PEERS = {
 
 /** @typedef {{ run: (delivery: Signed) => unknown, deliveries: Signed[], times: number }} Variant */
 
-/** @param {string} scheme @param {number} size */
-function deliveries(scheme, size) {
+/** @param {string} scheme @param {typeof BODIES[number]} body */
+function deliveries(scheme, { bytes, filling }) {
   return Array.from({ length: DELIVERIES }, () => {
-    const delivery = arrived(scheme, size);
+    const delivery = arrived(scheme, bytes, {}, filling);
     return { ...delivery, signature: hmacHex(`${delivery.body}`) };
   });
 }
 
-/** @param {number} size @returns {Map<string, Variant>} */
-function variantsOf(size) {
+/** @param {string} scheme @param {typeof BODIES[number]} body @returns {Map<string, Variant>} */
+function variantsOf(scheme, body) {
   const variants = new Map();
   const add = (
     /** @type {string} */ name,
     /** @type {Signed[]} */ deliveries,
     /** @type {Variant['run']} */ run,
   ) => variants.set(name, { run, deliveries, times: 1 });
-  for (const scheme of SCHEMES) {
-    const sent = deliveries(scheme, size);
-    const provider = /** @type {import('../dist/index.js').Provider} */ (PROVIDERS[scheme]);
-    add(scheme, sent, (delivery) => verify(provider, delivery));
-    if (scheme === FORM) add('floor of a form', sent, formFloor);
-    else add(`floor of ${scheme}`, sent, floor);
-    if (scheme !== OURS) continue;
-    add('floor again', sent, floor);
-    for (const [name, { headers, run }] of Object.entries(PEERS)) {
-      const own = sent.map((delivery) => ({
-        ...delivery,
-        headers: { ...withoutProof(delivery.headers), ...headers(delivery.body) },
-      }));
-      add(name, own, run);
-    }
+  const sent = deliveries(scheme, body);
+  const provider = /** @type {import('../dist/index.js').Provider} */ (PROVIDERS[scheme]);
+  add(scheme, sent, (delivery) => verify(provider, delivery));
+  add('floor', scheme === FORM ? deliveries(OURS, body) : sent, floor);
+  if (scheme === FORM) add('floor of a form', sent, formFloor);
+  if (scheme !== OURS) return variants;
+  add('floor again', sent, floor);
+  for (const [name, { headers, run }] of Object.entries(PEERS)) {
+    const own = sent.map((delivery) => ({
+      ...delivery,
+      headers: { ...withoutProof(delivery.headers), ...headers(delivery.body) },
+    }));
+    add(name, own, run);
   }
   return variants;
 }
@@ -192,43 +200,57 @@ async function warmUp(variant) {
   }
 }
 
+/**
+ * Microseconds of each variant in each round.
+ *
+ * @param {string} scheme
+ * @param {typeof BODIES[number]} body
+ * @param {number} rounds
+ * @returns {Promise<Record<string, number[]>>}
+ */
+async function measure(scheme, body, rounds) {
+  const variants = variantsOf(scheme, body);
+  for (const variant of variants.values()) await warmUp(variant);
+  const times = await interleave([...variants.keys()], rounds, (name) => {
+    const variant = /** @type {Variant} */ (variants.get(name));
+    return turn(variant, variant.times);
+  });
+  return Object.fromEntries(times);
+}
+
+/** @param {string[]} args @returns {Promise<Record<string, number[]>>} */
+async function inOwnProcess(...args) {
+  const running = fork(fileURLToPath(import.meta.url), args, { execArgv: ['--expose-gc'] });
+  const [[times]] = await Promise.all([once(running, 'message'), once(running, 'exit')]);
+  return times;
+}
+
 /** @param {{ quick?: boolean }} options */
 export async function run({ quick = false }) {
   const rounds = quick ? 5 : ROUNDS;
   const sizes = [];
-  for (const size of SIZES) {
-    const variants = variantsOf(size);
-    for (const variant of variants.values()) await warmUp(variant);
-    const times = await interleave([...variants.keys()], rounds, (name) => {
-      const variant = /** @type {Variant} */ (variants.get(name));
-      return turn(variant, variant.times);
-    });
-    const of = (/** @type {string} */ name) => /** @type {number[]} */ (times.get(name));
-    const jsonFloor = of(`floor of ${OURS}`);
-    sizes.push({
-      bytes: size,
-      microseconds: Object.fromEntries(
-        [...times].map(([name, each]) => [name, rounded(median(each))]),
-      ),
-      toFloor: Object.fromEntries([
-        ...JSON_SCHEMES.map((name) => [name, ratio(of(name), of(`floor of ${name}`))]),
-        [FORM, ratio(of(FORM), jsonFloor)],
-        ['floor of a form', ratio(of('floor of a form'), jsonFloor)],
-        ['floor again', ratio(of('floor again'), jsonFloor)],
-      ]),
-      toPayproof: Object.fromEntries(
-        Object.keys(PEERS).map((name) => [name, ratio(of(name), of(OURS))]),
-      ),
-    });
+  for (const [at, { title }] of BODIES.entries()) {
+    const size = { title, microseconds: {}, toFloor: {}, toPayproof: {} };
+    for (const scheme of SCHEMES) {
+      const times = await inOwnProcess(scheme, `${at}`, `${rounds}`);
+      const of = (/** @type {string} */ name) => /** @type {number[]} */ (times[name]);
+      for (const [name, each] of Object.entries(times)) {
+        const isFloor = name === 'floor';
+        const key = isFloor ? `floor of ${scheme}` : name;
+        Object.assign(size.microseconds, { [key]: rounded(median(each)) });
+        if (name in PEERS) Object.assign(size.toPayproof, { [name]: ratio(each, of(OURS)) });
+        else if (!isFloor) Object.assign(size.toFloor, { [name]: ratio(each, of('floor')) });
+      }
+    }
+    sizes.push(size);
   }
   return { rounds, turn: TURN, sizes, targets: targetsOf(sizes) };
 }
 
 /** @param {any[]} sizes */
 function targetsOf(sizes) {
-  return sizes.flatMap(({ bytes, toFloor, toPayproof }) => {
-    const size = `${bytes / 1024} KB`;
-    const bound = { 512: 1.35, 65536: 1.1 }[bytes];
+  return sizes.flatMap(({ title: size, toFloor, toPayproof }, at) => {
+    const bound = { 512: 1.35, 65536: 1.1 }[BODIES[at]?.bytes ?? 0];
     return [
       ...(bound === undefined
         ? []
@@ -244,7 +266,7 @@ function targetsOf(sizes) {
 
 /** @param {any} result */
 export function table({ rounds, turn, sizes }) {
-  const columns = sizes.map((/** @type {any} */ { bytes }) => `${bytes / 1024} KB`);
+  const columns = sizes.map((/** @type {any} */ { title }) => title);
   const rows = (/** @type {'toFloor' | 'toPayproof'} */ of) =>
     Object.keys(sizes[0][of]).map((name) => [
       name === 'floor again' || name === 'floor of a form' ? `*${name}*` : name,
@@ -258,4 +280,11 @@ export function table({ rounds, turn, sizes }) {
     markdown(['time ÷ time of the floor', ...columns], rows('toFloor')),
     markdown([`time ÷ time of \`${OURS}\``, ...columns], rows('toPayproof')),
   ].join('\n\n');
+}
+
+// The child: `core.mjs <scheme> <index of the body> <rounds>`.
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const [scheme = '', at, rounds] = process.argv.slice(2);
+  const body = /** @type {typeof BODIES[number]} */ (BODIES[Number(at)]);
+  process.send?.(await measure(scheme, body, Number(rounds)), () => process.exit());
 }

@@ -32,11 +32,12 @@ export const SIGNERS = {
  * @param {string} scheme
  * @param {number} bytes the length of the body
  * @param {{ amount?: number }} [sample]
+ * @param {string} [filling] `lines`: lines of an order; `text`: one long text
  * @returns {Arrived}
  */
-export function arrived(scheme, bytes, sample = {}) {
+export function arrived(scheme, bytes, sample = {}, filling = 'lines') {
   const fill = scheme === 'hitpay/form' ? filledForm : filledJson;
-  const { path: url, headers, body: text } = fill(SIGNERS[scheme], bytes, sample);
+  const { path: url, headers, body: text } = fill(SIGNERS[scheme], bytes, sample, filling);
   const body = Buffer.from(text);
   if (body.length !== bytes) throw new Error(`${scheme}: ${body.length} bytes, not ${bytes}`);
   return {
@@ -74,8 +75,8 @@ function item(n) {
   };
 }
 
-/** @param {any} signer @param {number} bytes @param {object} sample */
-function filledJson(signer, bytes, sample) {
+/** @param {any} signer @param {number} bytes @param {object} sample @param {string} filling */
+function filledJson(signer, bytes, sample, filling) {
   const kind = signer.scheme === 'event' ? { kind: 'charge.created' } : {};
   const make = (/** @type {number} */ items, /** @type {number} */ note) => {
     const fields = {
@@ -86,7 +87,7 @@ function filledJson(signer, bytes, sample) {
   };
   const length = (/** @type {number} */ items) => Buffer.byteLength(make(items, 0).body);
   const most = Math.floor((bytes - length(0)) / (length(2) - length(1)));
-  const items = Math.max(0, most - 1);
+  const items = filling === 'text' ? 0 : Math.max(0, most - 1);
   return make(items, bytes - length(items));
 }
 

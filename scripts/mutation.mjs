@@ -19,17 +19,20 @@ function sources(folder, which = () => true) {
   return names.map((name) => `${folder}/${name}`);
 }
 
-/** @type {Record<string, { files: string[], tests: string, bound: number }>} */
+/** `atOnce`: more than there are cores where the tests mostly wait. */
+/** @type {Record<string, { files: string[], tests: string, bound: number, atOnce: number }>} */
 const AREAS = {
   core: {
     files: sources('src/core', (name) => name !== 'diagnosis.ts'),
     tests: 'test/core/*.test.ts,test/verify.test.ts,test/providers/*.test.ts',
     bound: 95,
+    atOnce: 2,
   },
   providers: {
     files: sources('src/providers', (name) => !isEvidence(name)),
     tests: 'test/core/{loads,verify}.test.ts,test/verify.test.ts,test/providers/*.test.ts',
     bound: 95,
+    atOnce: 2,
   },
   diagnosis: {
     files: [
@@ -39,17 +42,20 @@ const AREAS = {
     ],
     tests: 'test/core/loads.test.ts,test/diagnosis/*.test.ts',
     bound: 90,
+    atOnce: 4,
   },
   http: {
     files: [...sources('src/http'), 'src/express.ts', 'src/koa.ts'],
     tests:
       'test/core/loads.test.ts,test/http/*.test.ts,test/stores/once.test.ts,test/diagnosis/diagnose.test.ts',
     bound: 90,
+    atOnce: 5,
   },
   stores: {
     files: ['src/memory.ts', 'src/sqlite.ts', 'src/redis.ts', 'src/postgres.ts'],
     tests: 'test/core/loads.test.ts,test/stores/*.test.ts,test/http/dedupe.test.ts',
     bound: 90,
+    atOnce: 5,
   },
 };
 
@@ -84,7 +90,7 @@ process.exitCode = isKept ? 0 : 1;
 
 /** @param {string} name */
 function mutate(name) {
-  const { files, tests } = area(name);
+  const { files, tests, atOnce } = area(name);
   forget(name);
   const { status } = spawnSync(
     process.execPath,
@@ -97,6 +103,7 @@ function mutate(name) {
         MUTATION_AREA: name,
         MUTATION_FILES: files.join(' '),
         MUTATION_TESTS: tests,
+        MUTATION_AT_ONCE: `${atOnce}`,
         PAYPROOF_REQUIRE_SERVICES: '1',
         FRAMEWORKS: 'express5,koa3',
       },

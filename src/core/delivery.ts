@@ -65,10 +65,13 @@ export function queryValues(url: string | undefined, name: string): string[] {
   if (!/^[\w.~=&-]*$/.test(query)) return new URLSearchParams(query).getAll(name);
   // Nothing is escaped, as in most.
   const values: string[] = [];
-  for (const pair of query.split('&')) {
-    if (pair.startsWith(name) && pair[name.length] === '=')
-      values.push(pair.slice(name.length + 1));
-    else if (pair === name && pair !== '') values.push('');
+  for (let at = 0, end = 0; end < query.length; at = end + 1) {
+    end = query.indexOf('&', at);
+    if (end < 0) end = query.length;
+    if (!query.startsWith(name, at)) continue;
+    const equals = at + name.length;
+    if (query[equals] === '=') values.push(query.slice(equals + 1, end));
+    else if (equals === end && name !== '') values.push('');
   }
   return values;
 }

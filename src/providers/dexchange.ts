@@ -328,18 +328,13 @@ interface Told {
 
 /** @throws WebhookError `field_ambiguous` if two spellings disagree */
 function toldIn(fields: JsonObject): Told {
-  const told: Told = {
-    STATUS: undefined,
-    AMOUNT: undefined,
-    FEE: undefined,
-    PHONE_NUMBER: undefined,
-    COMPLETED_AT: undefined,
-  };
+  const { STATUS, AMOUNT, FEE, PHONE_NUMBER, COMPLETED_AT } = fields;
+  const told: Told = { STATUS, AMOUNT, FEE, PHONE_NUMBER, COMPLETED_AT };
   for (const key of Object.keys(fields)) {
     // Most names are of another length, and are not spelt anew.
     if (key.length !== 3 && key.length !== 6 && key.length !== 12) continue;
-    const name = key in told ? key : key.toUpperCase();
-    if (!Object.hasOwn(told, name)) continue;
+    const name = key.toUpperCase();
+    if (name === key || !Object.hasOwn(told, name)) continue;
     const before = told[name as keyof Told];
     if (before !== undefined && before !== fields[key]) throw new WebhookError('field_ambiguous');
     told[name as keyof Told] = fields[key];
