@@ -20,7 +20,7 @@ function sources(folder, which = () => true) {
 }
 
 /** `atOnce`: more than there are cores where the tests mostly wait. */
-/** @type {Record<string, { files: string[], tests: string, bound: number, atOnce: number }>} */
+/** @type {Record<string, { files: string[], tests: string, bound: number, atOnce: number, frameworks?: string }>} */
 const AREAS = {
   core: {
     files: sources('src/core', (name) => name !== 'diagnosis.ts'),
@@ -53,7 +53,9 @@ const AREAS = {
   },
   stores: {
     files: ['src/memory.ts', 'src/sqlite.ts', 'src/redis.ts', 'src/postgres.ts'],
-    tests: 'test/core/loads.test.ts,test/stores/*.test.ts,test/http/dedupe.test.ts',
+    tests:
+      'test/core/loads.test.ts,test/stores/{contract,memory,postgres,redis,sqlite,once}.test.ts,test/http/dedupe.test.ts',
+    frameworks: 'koa3',
     bound: 90,
     atOnce: 5,
   },
@@ -90,7 +92,7 @@ process.exitCode = isKept ? 0 : 1;
 
 /** @param {string} name */
 function mutate(name) {
-  const { files, tests, atOnce } = area(name);
+  const { files, tests, atOnce, frameworks = 'express5,koa3' } = area(name);
   forget(name);
   const { status } = spawnSync(
     process.execPath,
@@ -105,7 +107,7 @@ function mutate(name) {
         MUTATION_TESTS: tests,
         MUTATION_AT_ONCE: `${atOnce}`,
         PAYPROOF_REQUIRE_SERVICES: '1',
-        FRAMEWORKS: 'express5,koa3',
+        FRAMEWORKS: frameworks,
       },
     },
   );

@@ -545,5 +545,5 @@ describe('docs/troubleshooting.md', () => {
       [join(ROOT, 'node_modules/typescript/bin/tsc'), ...flags.split(' '), ...files],
       { stdio: 'pipe' },
     );
-  });
+  }, 60_000);
 });
