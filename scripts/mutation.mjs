@@ -11,6 +11,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
 const at = (/** @type {string} */ path) => fileURLToPath(new URL(`../${path}`, import.meta.url));
+const isOfDiagnosis = (/** @type {string} */ name) => /^(diagnosing|probe)\.ts$/.test(name);
 const isEvidence = (/** @type {string} */ name) => name.endsWith('-evidence.ts');
 
 /** @param {string} folder @param {(name: string) => boolean} which */
@@ -37,17 +38,19 @@ const AREAS = {
   diagnosis: {
     files: [
       'src/core/diagnosis.ts',
-      ...sources('src/core/diagnosis'),
+      // `texts.ts` holds sentences and nothing that decides.
+      ...sources('src/core/diagnosis', (name) => name !== 'texts.ts'),
       ...sources('src/providers', isEvidence),
+      ...sources('src/http', isOfDiagnosis),
     ],
-    tests: 'test/core/loads.test.ts,test/diagnosis/*.test.ts',
+    tests:
+      'test/core/loads.test.ts,test/diagnosis/*.test.ts,test/testing/wiring.test.ts,test/http/{bare,hooks}.test.ts',
     bound: 90,
     atOnce: 4,
   },
   http: {
-    files: [...sources('src/http'), 'src/express.ts', 'src/koa.ts'],
-    tests:
-      'test/core/loads.test.ts,test/http/*.test.ts,test/stores/once.test.ts,test/diagnosis/diagnose.test.ts',
+    files: [...sources('src/http', (name) => !isOfDiagnosis(name)), 'src/express.ts', 'src/koa.ts'],
+    tests: 'test/core/loads.test.ts,test/http/*.test.ts,test/stores/once.test.ts',
     bound: 90,
     atOnce: 5,
   },

@@ -63,11 +63,11 @@ function isUnread(req: IncomingMessage): boolean {
   return req.readable && !req.readableDidRead && req.readableEncoding === null;
 }
 
-function capped(body: Body, { limit }: Reading): Body {
-  if (body.candidates.some((candidate) => candidate.length > limit)) {
-    throw new WebhookError('body_too_large');
-  }
-  return body;
+/** A text above the limit was not what the parser read. */
+function capped({ candidates, source }: Body, { limit }: Reading): Body {
+  const possible = candidates.filter(({ length }) => length <= limit);
+  if (possible.length === 0) throw new WebhookError('body_too_large');
+  return { candidates: possible, source };
 }
 
 const STREAM_ERRORS: Readonly<Record<string, WebhookErrorCode>> = {

@@ -90,7 +90,7 @@ interface Options {
 }
 
 function readOptions(dedupe: DedupeStore | DedupeOptions): Options {
-  const options = dedupe !== null && 'store' in Object(dedupe) ? dedupe : { store: dedupe };
+  const options = 'store' in Object(dedupe) ? dedupe : { store: dedupe };
   const { store, stale, scope } = options as DedupeOptions;
   const {
     lease = DEFAULT_LEASE,
@@ -167,7 +167,7 @@ async function admit(
   const raise = async (payment: string, to: number): Promise<number> =>
     (await store.advance?.(payment, to, remember)) ?? 0;
 
-  let stale = false;
+  let stale: boolean;
   try {
     stale = payment !== null && (await answered(timeout, () => raise(payment, 0))) > rank;
     if (stale && options.stale === 'skip') {

@@ -13,6 +13,7 @@ import {
   hatex,
   head,
   hitpayForm,
+  isExpress,
   LAST_CHUNK,
   PAYMENT,
   post,
@@ -101,6 +102,15 @@ describe.each(FRAMEWORKS)('%s: the unread stream', (framework) => {
     const sent = hatex(UNICODE);
     expect((await post(app, sent)).status).toBe(200);
     expect(seen).toEqual([UNICODE, Buffer.from(sent.body as string)]);
+  });
+
+  it('is known as read to the parsers of Express 4', async () => {
+    if (!isExpress(framework)) return;
+    const seen: unknown[] = [];
+    const after = [tap(framework, (req) => seen.push(req._body))];
+    const app = await serve(framework, { after });
+    expect((await post(app, hatex())).status).toBe(200);
+    expect(seen).toEqual([true]);
   });
 
   it('leaves a body that was there', async () => {
@@ -342,6 +352,19 @@ describe.each(FRAMEWORKS)('%s: what is refused by the head', (framework) => {
     const answer = await post(app, { ...hatex(), method });
     expectRefused(app, answer, 405, 'method_not_allowed');
     expect(answer.headers.allow).toBe('POST');
+  });
+
+  it.each([
+    ['GET', {}],
+    ['PUT', { 'content-length': '0' }],
+  ])('%s without a body leaves the connection open', async (method, headers) => {
+    const app = await serve(framework);
+    const client = await Client.open(app.port);
+    client.send(head({ method, headers: headers as Record<string, string> }, 'keep-alive'));
+    const answer = await client.answer();
+    expect(answer.status).toBe(405);
+    expect(answer.headers.connection).not.toBe('close');
+    client.socket.destroy();
   });
 
   it('HEAD: 405 with Allow', async () => {

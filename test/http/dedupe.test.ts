@@ -344,6 +344,13 @@ describe.each(FRAMEWORKS)('%s: dedupe', (framework) => {
     }
   });
 
+  it('says that there was no answer in time', async () => {
+    const { store } = notebook(() => new Promise(() => {}));
+    const app = await serve(framework, { options: { dedupe: { store, timeout: 20 } } });
+    await post(app, hatex());
+    expect(app.errors[0]).toMatchObject({ cause: { message: 'no answer in time' } });
+  });
+
   it('503 after `timeout` for a store that never answers', async () => {
     const { store } = notebook(() => new Promise(() => {}));
     const app = await serve(framework, { options: { dedupe: { store, timeout: 30 } } });
@@ -380,6 +387,7 @@ describe.each(FRAMEWORKS)('%s: dedupe', (framework) => {
     await post(app, hatex());
     await post(app, hatex());
     expect(app.events).toHaveLength(2);
+    for (const event of app.events) expect(event).not.toHaveProperty('stale');
   });
 });
 

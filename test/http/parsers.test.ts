@@ -12,8 +12,10 @@ import {
   codes,
   expectRefused,
   hatex,
+  hatexAt,
   hitpayForm,
   isExpress,
+  NOW,
   ORDER,
   PAYMENT,
   PUBLIC,
@@ -51,6 +53,17 @@ function byHand(framework: Framework): Row[] {
       [
         tap(framework, async (req, _res, request) => {
           request.rawBody = new Uint8Array(await read(req));
+        }),
+      ],
+      'bytes',
+      'bytes',
+    ],
+    [
+      'a text beside the object, as koa-body keeps it with includeUnparsed',
+      [
+        tap(framework, async (req, _res, request) => {
+          const text = (await read(req)).toString();
+          request.body = { [Symbol.for('unparsedBody')]: text };
         }),
       ],
       'bytes',
@@ -273,6 +286,32 @@ describe.each(FRAMEWORKS)('%s: a limit', (framework) => {
     expectRefused(app, await post(app, hatex()), 413, 'body_too_large');
   });
 
+  it('accepts bytes of exactly the limit that a parser left', async () => {
+    const sent = hatex();
+    const app = await serve(framework, {
+      before: [
+        tap(framework, async (req) => {
+          req.rawBody = await read(req);
+        }),
+      ],
+      options: { limit: sent.body.length },
+    });
+    expect((await post(app, sent)).status).toBe(200);
+  });
+
+  it('counts the text that was sent, and not how else the object could have been written', async () => {
+    const sent = hatex({ event: 'payment.success', note: 'é/'.repeat(50) });
+    const app = await serve(framework, {
+      before: [
+        tap(framework, async (req, _res, request) => {
+          request.body = JSON.parse((await read(req)).toString());
+        }),
+      ],
+      options: { limit: Buffer.byteLength(sent.body as string) },
+    });
+    expect((await post(app, sent)).status).toBe(200);
+  });
+
   it('413 for an object that a parser left', async () => {
     const app = await serve(framework, {
       before: [
@@ -302,8 +341,43 @@ describe.each(FRAMEWORKS)('%s: a limit', (framework) => {
           }),
         ],
       });
-      expectRefused(app, await post(app, hitpayForm()), status, code);
+      const answer = await post(app, hitpayForm());
+      const { message } = app.errors[0] as Error;
+      if (status === 500) expect(message).toMatch(/^The raw body is gone: .* move the line/);
+      expectRefused(app, answer, status, code);
     }
+  });
+});
+
+describe.each(FRAMEWORKS)('%s: what a parser left', (framework) => {
+  const parsed = tap(framework, async (req, _res, request) => {
+    request.body = JSON.parse((await read(req)).toString());
+  });
+
+  it('stays as it was', async () => {
+    const seen: unknown[] = [];
+    const app = await serve(framework, {
+      before: [parsed],
+      handler: (_event, { body, rawBody }) => seen.push(body, rawBody),
+    });
+    expect((await post(app, hatex())).status).toBe(200);
+    expect(seen).toEqual([PAYMENT, undefined]);
+  });
+
+  it('is refused for its own fault, whatever text it had', async () => {
+    const app = await serve(framework, { before: [parsed] });
+    const late = hatexAt(Math.floor(+NOW / 1000) - 301, '{"note":"é/"}');
+    expectRefused(app, await post(app, late), 403, 'timestamp_out_of_tolerance');
+  });
+
+  it('is told how to keep its bytes', async () => {
+    const app = await serve(framework, { before: [parsed] });
+    await post(app, hatex('{"amount":1.10}'));
+    expect((app.errors[0] as Error).message).toMatch(
+      isExpress(framework)
+        ? /In Express, move the line app\.post\(.*\) above app\.use\(express\.json\(\)\) .* req\.rawBody = bytes; \} \}\)\.$/
+        : /In Koa, move the line router\.post\(.*\) and its .* above app\.use\(bodyParser\(\)\) or app\.use\(koaBody\(\)\); with koa-body, \{ includeUnparsed: true \} keeps the text instead\.$/,
+    );
   });
 });
 

@@ -126,7 +126,7 @@ describe.concurrent.each(FRAMEWORKS)('%s', (framework) => {
     });
 
     it.each([
-      302, 400, 404, 409, 500, 503,
+      300, 302, 400, 404, 409, 500, 503,
     ])('releases on %i, and the same delivery runs again', async (status) => {
       const store = new Watched();
       let attempt = 0;
@@ -519,11 +519,26 @@ describe.concurrent.each(FRAMEWORKS)('%s', (framework) => {
         ['failed', 'A'],
         ['completed', 'A'],
         ['failed', 'B'],
+        ['failed', 'C'],
+        // Neither overtakes the other.
+        ['canceled', 'C'],
       ] as const) {
         expect((await post(app, told(event, id))).status).toBe(200);
       }
-      expect(app.events).toHaveLength(4);
+      expect(app.events).toHaveLength(6);
       expect(app.events.filter(({ stale }) => stale)).toEqual([]);
+    });
+
+    it('keeps the states of a signed payment together, whatever order it names', async () => {
+      const app = await shop(memoryStore(), 'mark');
+      for (const [status, reference_number] of [
+        ['completed', 'A'],
+        ['failed', 'B'],
+      ] as const) {
+        const sent = hitpayForm({ ...ORDER, status, reference_number });
+        expect((await post(app, sent)).status).toBe(200);
+      }
+      expect(app.events.map(({ stale }) => stale)).toEqual([undefined, true]);
     });
 
     it('keeps the states of each order apart where only its token was shown', async () => {
@@ -725,6 +740,15 @@ describe('events without a payment', () => {
       await until(() => store.calls.includes('commit'));
     }
     expect(app.events).toMatchObject([{ type: 'other', amount: null }]);
+    expect(store.calls).not.toContain('advance');
+  });
+
+  it('have none either where a payment is told without its id', async () => {
+    const store = new Watched();
+    const app = await serve('express5', { options: { dedupe: { store, stale: 'mark' } } });
+    const { transaction_id: _, ...payment } = PAYMENT;
+    expect((await post(app, hatex(payment))).status).toBe(200);
+    expect(app.events).toMatchObject([{ type: 'payment.succeeded', paymentId: null }]);
     expect(store.calls).not.toContain('advance');
   });
 
