@@ -24,6 +24,8 @@ export default defineConfig({
     ).split(/,(?![^{]*})/),
     pool: 'threads',
     sequence: { sequencer: QuickFirst },
+    // Stryker takes what runs for the work of one test.
+    maxConcurrency: 1,
     // A mutant that never answers fails its test; no test here needs half as long.
     testTimeout: 6_000,
     hookTimeout: 10_000,

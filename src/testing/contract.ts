@@ -201,6 +201,12 @@ const CASES: Readonly<Record<string, (store: DedupeStore) => Promise<void>>> = {
     assert.equal(await store.advance(payment, 5, LONG), 5);
   },
 
+  "a payment's rank is its own": async (store) => {
+    if (store.advance === undefined) return;
+    await store.advance(randomUUID(), 3, LONG);
+    assert.equal(await store.advance(randomUUID(), 0, LONG), 0);
+  },
+
   "a payment's rank is forgotten after its time": async (store) => {
     if (store.advance === undefined) return;
     const payment = randomUUID();

@@ -290,6 +290,16 @@ export const FAULTS: readonly { name: string; make: () => DedupeStore; caughtBy:
       })(),
   },
   {
+    name: 'keeps one rank for all payments',
+    caughtBy: "a payment's rank is its own",
+    make: () =>
+      new (class extends PlainStore {
+        override advance(_payment: string, rank: number, ttl: number) {
+          return super.advance('', rank, ttl);
+        }
+      })(),
+  },
+  {
     name: 'lowers the rank of a payment',
     caughtBy: "a payment's rank rises and never falls",
     make: () =>

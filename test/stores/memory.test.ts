@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { describe, expect, it, vi } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import type { ClaimRequest, DedupeStore } from '../../src/dedupe.ts';
 import { memoryStore } from '../../src/memory.ts';
 import { child } from './child.ts';
@@ -22,14 +22,20 @@ async function finish(store: DedupeStore, key: string, ttl = 60_000): Promise<vo
 
 describe('options', () => {
   it.each([
-    ['null', null, TypeError],
-    ['an unknown option', { max: 5 }, TypeError],
-    ['maxEntries as text', { maxEntries: '5' }, TypeError],
-    ['maxEntries 0', { maxEntries: 0 }, RangeError],
-    ['maxEntries NaN', { maxEntries: Number.NaN }, RangeError],
-    ['maxEntries without end', { maxEntries: Number.POSITIVE_INFINITY }, RangeError],
-  ])('throws for %s', (_, options, error) => {
+    ['null', null, TypeError, /^memoryStore: /],
+    ['an unknown option', { max: 5 }, TypeError, /^memoryStore: .*max/],
+    ['maxEntries as text', { maxEntries: '5' }, TypeError, /^maxEntries: /],
+    ['maxEntries 0', { maxEntries: 0 }, RangeError, /^maxEntries: /],
+    ['maxEntries NaN', { maxEntries: Number.NaN }, RangeError, /^maxEntries: /],
+    [
+      'maxEntries without end',
+      { maxEntries: Number.POSITIVE_INFINITY },
+      RangeError,
+      /^maxEntries: /,
+    ],
+  ])('throws for %s', (_, options, error, message) => {
     expect(() => memoryStore(options as never)).toThrow(error);
+    expect(() => memoryStore(options as never)).toThrow(message);
   });
 
   it('takes undefined for absent', () => {
@@ -95,16 +101,40 @@ describe('clock', () => {
     const store = memoryStore({ clock: () => now });
     await store.claim(request('leased'));
     await finish(store, 'done', LEASE);
+    await store.advance?.('payment', 3, LEASE);
     now += LEASE - 1;
+    expect(await store.advance?.('payment', 0, LEASE)).toBe(3);
     expect(await store.claim(request('leased'))).toEqual({ status: 'in_progress', retryAfter: 1 });
     expect(await status(store, 'done')).toBe('done');
     now += 1;
+    expect(await store.advance?.('payment', 0, LEASE)).toBe(0);
     expect(await status(store, 'leased')).toBe('claimed');
     expect(await status(store, 'done')).toBe('claimed');
   });
 });
 
 describe('the warning that the memory is not shared', () => {
+  afterEach(() => {
+    vi.unstubAllEnvs();
+    vi.restoreAllMocks();
+  });
+
+  it.each([
+    ['production', 1],
+    ['development', 0],
+  ])('in %s: comes %i times', async (environment, times) => {
+    vi.stubEnv('NODE_ENV', environment);
+    vi.resetModules();
+    const warn = vi.spyOn(process, 'emitWarning').mockReturnValue();
+    const { memoryStore } = await import('../../src/memory.ts');
+    const store = memoryStore();
+    for (const key of ['a', 'b']) await store.claim(request(key));
+    expect(warn).toHaveBeenCalledTimes(times);
+    for (const [text] of warn.mock.calls) {
+      expect(text).toMatch(/this process only.* use payproof\/sqlite.* or payproof\/postgres\.$/);
+    }
+  });
+
   const text = `
     import { memoryStore } from 'payproof/memory';
     for (const store of [memoryStore(), memoryStore()]) {

@@ -18,12 +18,39 @@ describe('options', () => {
   const query: PostgresQuery = async () => ({ rows: [] });
 
   it.each([
-    ['nothing', undefined],
-    ['no query', {}],
-    ['a pool in its place', { query: {} }],
-    ['an unknown option', { query, pool: {} }],
-  ])('throws for %s', (_, options) => {
+    ['nothing', undefined, /^postgresStore: /],
+    ['no query', {}, 'query: must be a function'],
+    ['a pool in its place', { query: {} }, 'query: must be a function'],
+    ['an unknown option', { query, table: 'a', pool: {} }, /^postgresStore: .*pool/],
+  ])('throws for %s', (_, options, message) => {
     expect(() => postgresStore(options as never)).toThrow(TypeError);
+    expect(() => postgresStore(options as never)).toThrow(message);
+  });
+
+  it.each([
+    'a',
+    '_a1',
+    'payments_2',
+    'shop.a',
+    's2.events_2',
+  ])('takes the table name %s', (table) => {
+    expect(postgresStore({ query, table }).ddl).toContain(`EXISTS ${table} (`);
+  });
+
+  it('tries again where another server makes the table at the same time', async () => {
+    const asked: unknown[] = [];
+    const store = postgresStore({
+      query: async (text, values) => {
+        asked.push([text, values]);
+        if (asked.length === 1) throw new Error('duplicate key');
+        return { rows: [] };
+      },
+    });
+    await store.migrate();
+    expect(asked).toEqual([
+      [store.ddl, []],
+      [store.ddl, []],
+    ]);
   });
 
   it.each([
@@ -220,7 +247,9 @@ describe.skipIf(services.postgres === null)('a real PostgreSQL', () => {
     });
 
     it.each([undefined, null, {}, 'client'])('throws a TypeError for %j', async (tx) => {
-      await expect(store.commitIn(tx, 'a', 'o', 1)).rejects.toThrow(TypeError);
+      await expect(store.commitIn(tx, 'a', 'o', 1)).rejects.toThrow(
+        'commitIn: needs the client ({ query }) on which the transaction is open',
+      );
     });
 
     it('throws a TypeError for the pool, whose clients are in no transaction', async () => {

@@ -22,16 +22,20 @@ const request = (key: string, changes: Partial<ClaimRequest> = {}): ClaimRequest
 
 describe('options', () => {
   const database = new Database(':memory:');
+  const NO_DATABASE = 'database: must be an open database of better-sqlite3 or node:sqlite';
 
   it.each([
-    ['nothing', undefined],
-    ['no database', {}],
-    ['a path', { database: '/tmp/a.db' }],
-    ['null as database', { database: null }],
-    ['a database of another kind', { database: { query() {} } }],
-    ['an unknown option', { database, path: 'a' }],
-  ])('throws for %s', (_, options) => {
+    ['nothing', undefined, /^sqliteStore: /],
+    ['no database', {}, NO_DATABASE],
+    ['a path', { database: '/tmp/a.db' }, NO_DATABASE],
+    ['null as database', { database: null }, NO_DATABASE],
+    ['a database of another kind', { database: { query() {} } }, NO_DATABASE],
+    ['one that only prepares', { database: { prepare() {} } }, NO_DATABASE],
+    ['one that only executes', { database: { exec() {} } }, NO_DATABASE],
+    ['an unknown option', { database, path: 'a' }, /^sqliteStore: .*path/],
+  ])('throws for %s', (_, options, message) => {
     expect(() => sqliteStore(options as never)).toThrow(TypeError);
+    expect(() => sqliteStore(options as never)).toThrow(message);
   });
 
   it.each([
@@ -253,6 +257,8 @@ describe('commitIn', () => {
 
   it.each([undefined, null, {}, 'db'])('throws a TypeError for %j', async (tx) => {
     const { store, claim } = await shop();
-    expect(() => store.commitIn(tx, claim.key, claim.owner, 60_000)).toThrow(TypeError);
+    expect(() => store.commitIn(tx, claim.key, claim.owner, 60_000)).toThrow(
+      'commitIn: needs the database on which the transaction is open',
+    );
   });
 });
