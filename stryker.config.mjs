@@ -23,5 +23,5 @@ export default {
   jsonReporter: { fileName: `reports/mutation/${MUTATION_AREA}.json` },
   tempDirName: '.stryker-tmp',
   cleanTempDir: 'always',
-  ignorePatterns: ['dist.*', 'bench', 'coverage', 'reports', 'docs', 'examples'],
+  ignorePatterns: ['dist.*', 'bench', 'coverage', 'reports'],
 };
