@@ -105,6 +105,22 @@ describe('delivery: query', () => {
   it('does not take a parameter for one that every object has', () => {
     expect(query('/?a=1', '__proto__')).toEqual([]);
   });
+
+  it('reads every short query as URLSearchParams does', () => {
+    const letters = ['a', 'b', '=', '&', '+', '%62'];
+    let queries = [''];
+    for (let length = 1; length <= 5; length++) {
+      queries = queries.flatMap((query) => [query, ...letters.map((one) => query + one)]);
+    }
+    const wrong = [...new Set(queries)].flatMap((text) =>
+      ['a', 'b', 'ab', ' ', ''].filter(
+        (name) =>
+          `${query(`/?${text}`, name)}` !== `${new URLSearchParams(text).getAll(name)}` ||
+          query(`/?${text}`, name).length !== new URLSearchParams(text).getAll(name).length,
+      ),
+    );
+    expect(wrong).toEqual([]);
+  });
 });
 
 describe('delivery: arguments', () => {
