@@ -57,7 +57,7 @@ const AREAS = {
   stores: {
     files: ['src/memory.ts', 'src/sqlite.ts', 'src/redis.ts', 'src/postgres.ts'],
     tests:
-      'test/core/loads.test.ts,test/stores/{contract,memory,postgres,redis,sqlite,once}.test.ts,test/http/dedupe.test.ts',
+      'test/core/loads.test.ts,test/stores/{contract,memory,options,postgres,redis,sqlite,once}.test.ts,test/http/dedupe.test.ts',
     frameworks: 'koa3',
     bound: 90,
     atOnce: 5,

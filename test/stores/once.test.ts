@@ -1,4 +1,5 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import type { ServerResponse } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import Database from 'better-sqlite3';
 import { describe, expect, it, vi } from 'vitest';
@@ -200,7 +201,11 @@ describe.concurrent.each(FRAMEWORKS)('%s', (framework) => {
     ] as const)('does not run for a sender that left while the store answered %s', async (verb) => {
       const store = new Watched();
       let go = () => {};
-      const app = await serve(framework, { options: { dedupe: { store, stale: 'mark' } } });
+      const answers: ServerResponse[] = [];
+      const app = await serve(framework, {
+        before: [tap(framework, (_req, res) => answers.push(res))],
+        options: { dedupe: { store, stale: 'mark' } },
+      });
       store.instead[verb] = () =>
         new Promise((resolve) => {
           go = resolve as () => void;
@@ -208,7 +213,7 @@ describe.concurrent.each(FRAMEWORKS)('%s', (framework) => {
       const client = await send(app.port, hatex());
       await until(() => store.calls.includes(verb));
       client.socket.destroy();
-      await sleep(30);
+      await until(() => answers[0]?.destroyed === true);
       go();
       await until(() => store.calls.includes('release'));
       store.instead = {};

@@ -14,32 +14,6 @@ const request = (key: string, changes: Partial<ClaimRequest> = {}): ClaimRequest
 });
 const DAY = 86_400_000;
 
-describe('options', () => {
-  const sendCommand = async () => null;
-
-  it.each([
-    ['nothing', undefined, /^redisStore: /],
-    ['no sendCommand', {}, 'sendCommand: must be a function'],
-    ['a client in its place', { sendCommand: {} }, 'sendCommand: must be a function'],
-    ['a prefix that is no text', { sendCommand, prefix: 5 }, 'prefix: must be a string'],
-    ['null as prefix', { sendCommand, prefix: null }, 'prefix: must be a string'],
-    ['an unknown option', { sendCommand, client: {} }, /^redisStore: .*client/],
-  ])('throws for %s', (_, options, message) => {
-    expect(() => redisStore(options as never)).toThrow(TypeError);
-    expect(() => redisStore(options as never)).toThrow(message);
-  });
-
-  it('takes a prefix', async () => {
-    const sent: string[][] = [];
-    const store = redisStore({
-      sendCommand: async (...args) => sent.push(args),
-      prefix: 'shop:',
-    });
-    await store.release('a', 'o');
-    expect(sent[0]?.[3]).toBe('shop:a');
-  });
-});
-
 describe('commands', () => {
   /** A Redis that knows no script until its text was sent. */
   function fake(answer: unknown = ['claimed', 0]) {
