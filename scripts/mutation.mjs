@@ -50,7 +50,8 @@ const AREAS = {
   },
   http: {
     files: [...sources('src/http', (name) => !isOfDiagnosis(name)), 'src/express.ts', 'src/koa.ts'],
-    tests: 'test/core/loads.test.ts,test/http/*.test.ts,test/stores/once.test.ts',
+    tests:
+      'test/core/loads.test.ts,test/http/*.test.ts,test/stores/once.test.ts,test/testing/wiring.test.ts,test/diagnosis/broken.test.ts',
     bound: 90,
     atOnce: 5,
   },

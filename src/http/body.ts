@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import getRawBody from 'raw-body';
 import { isWebhookError, WebhookError, type WebhookErrorCode } from '../core/errors.ts';
 import { isObject, type JsonObject, withinDepth } from '../core/json.ts';
-import { SMALL, Valve } from './room.ts';
+import { CHUNK, Place, SMALL, Valve } from './room.ts';
 
 /** A request as an adapter hands it over: the stream, and what earlier middleware left beside it. */
 export interface Arrival {
@@ -52,7 +52,8 @@ export function readBody(
   if (isObject(body) && contentType === 'application/x-www-form-urlencoded') {
     return capped({ candidates: [formOf(body, reading)], source: 'fields' }, reading);
   }
-  if (isObject(body)) return capped({ candidates: jsonOf(body), source: 'reserialized' }, reading);
+  if (isObject(body))
+    return capped({ candidates: jsonOf(body, reading), source: 'reserialized' }, reading);
   // Gone with its body, or before a word of it was read: no parser is to blame.
   if (req.destroyed && !(req.complete && req.readableDidRead))
     throw new WebhookError('body_aborted');
@@ -83,24 +84,30 @@ function readStream(req: IncomingMessage, { limit, bodyTimeout }: Reading): Prom
     const length = req.headers['content-length'] ?? null;
     // A small body is read as it is. Of one whose length says that it is too large nothing is read.
     const declared = Number(length ?? Number.NaN);
-    const valve = declared <= SMALL || declared > limit ? null : new Valve(req);
+    const valve = declared <= SMALL || declared > limit ? null : new Valve(req, declared);
     const settle = (): void => {
       clearImmediate(watching);
       valve?.shut();
       if (timer === undefined) return;
       clearTimeout(timer);
       req.off('close', onClose);
+      req.off('data', onChunk);
+      place.leave();
     };
     const fail = (error: WebhookError): void => {
       settle();
       reject(error);
     };
+    // Of a small body only the chunks count, for it can come byte by byte.
+    const place = new Place(fail);
+    const onChunk = (): void => place.take(CHUNK);
     const refuse = (code: WebhookErrorCode): void => fail(new WebhookError(code));
     const onClose = (): void => refuse('body_aborted');
     // Most bodies are there with their head: only the others are worth a deadline and a watch.
     const watching = setImmediate(() => {
       timer = setTimeout(() => refuse('body_timeout'), bodyTimeout);
       req.on('close', onClose);
+      if (valve === null) req.on('data', onChunk);
       if (req.closed) onClose();
     });
     getRawBody((valve ?? req) as IncomingMessage, { limit, length }, (error, bytes) => {
@@ -145,9 +152,11 @@ function formOf(body: JsonObject, { consumedAdvice }: Reading): Uint8Array {
  * The texts that senders make of an object: compact, with PHP's escaped slashes, with PHP's escaped
  * non-ASCII characters, with both. Whichever the signature fits is the one that was sent.
  */
-function jsonOf(body: JsonObject): Uint8Array[] {
+function jsonOf(body: JsonObject, { limit }: Reading): Uint8Array[] {
   if (!withinDepth(body)) throw new WebhookError('body_malformed');
   const compact = JSON.stringify(body);
+  // The others are longer: they are not made only to be refused.
+  if (compact.length > limit) throw new WebhookError('body_too_large');
   const slashes = (text: string) => text.replaceAll('/', '\\/');
   const escaped = compact.replace(
     /[\u0080-\uffff]/g,

@@ -6,6 +6,7 @@ import { isWebhookError, WebhookError } from '../core/errors.ts';
 import { eventId, type PaymentEventType, type ProviderEvent } from '../core/event.ts';
 import { boundedNumber, knownOptions } from '../core/options.ts';
 import type { ClaimResult, DedupeOptions, DedupeStore, PaymentClaim } from '../dedupe.ts';
+import { whenGone, wireOf } from './wire.ts';
 
 const DEFAULT_LEASE = 60_000;
 /** Longer than any provider retries. */
@@ -180,7 +181,8 @@ async function admit(
   }
   // While the store was asked, the client may have gone or other middleware may have answered: then
   // no answer of the handler's will end, and nothing runs.
-  if (res.destroyed || res.headersSent) {
+  const wire = wireOf(res);
+  if (res.destroyed || wire?.destroyed || res.headersSent) {
     settle(() => store.release(key, owner));
     throw new WebhookError('body_aborted');
   }
@@ -196,6 +198,7 @@ async function admit(
     clearInterval(renewal);
     res.off('finish', onEnd);
     res.off('close', onEnd);
+    forget();
     const succeeded = res.writableFinished && res.statusCode >= 200 && res.statusCode < 300;
     // A renewal that is still under way would take the claim again after its release.
     renewed.then(async () => {
@@ -205,6 +208,7 @@ async function admit(
   };
   res.on('finish', onEnd);
   res.on('close', onEnd);
+  const forget = whenGone(wire, onEnd);
   return { run: true, stale, claim };
 
   async function renew(): Promise<void> {

@@ -8,15 +8,15 @@ export const ROOM = 4 * 1024 * 1024;
 const BODIES = 4;
 /** Up to so many bytes a body takes no room, so that no crowd of larger ones can put it out. */
 export const SMALL = 16 * 1024;
-/** What Node needs for a chunk beside its bytes: a sender can make chunks of a single byte. */
-const CHUNK = 256;
+/** What Node needs for a chunk beside its bytes (430 measured): a sender can make chunks of a single byte. */
+export const CHUNK = 512;
 /** Seconds. */
 const RETRY_AFTER = '10';
 
 const EVENTS = ['end', 'error', 'aborted', 'close'] as const;
 
 /** The bodies in the room by magnitude, so that one of the largest is found without a search. */
-const magnitudes: Set<Valve>[] = Array.from({ length: 34 }, () => new Set());
+const magnitudes: Set<Place>[] = Array.from({ length: 34 }, () => new Set());
 let room = ROOM;
 let taken = 0;
 
@@ -30,44 +30,31 @@ export function roomTaken(): number {
   return taken;
 }
 
-/**
- * Stands between a request and the one who reads its body, passes on what comes, and counts it. When the
- * room is full, one of the largest bodies has to leave: its reader gets `body_too_large` with
- * `Retry-After`, as RFC 9110 (15.5.14) has it where a body is too large only for now.
- */
-export class Valve extends EventEmitter {
-  readonly #req: IncomingMessage;
-  readonly #passing = new Map<string, (value: unknown) => void>();
+/** What one unfinished body takes of the room. */
+export class Place {
+  readonly #leave: (error: WebhookError) => void;
   #bytes = 0;
-  #open = true;
 
-  constructor(req: IncomingMessage) {
-    super();
-    this.#req = req;
-    for (const name of EVENTS) this.#passing.set(name, (value) => this.emit(name, value));
-    this.#passing.set('data', (chunk) => {
-      this.emit('data', chunk);
-      if (this.#open) this.#take((chunk as Uint8Array).length + CHUNK);
-    });
-    for (const [name, pass] of this.#passing) req.on(name, pass);
+  /** @param leave called when the body has to leave */
+  constructor(leave: (error: WebhookError) => void) {
+    this.#leave = leave;
   }
 
-  /** Nothing more passes, and the room is free. */
-  shut(): void {
-    this.#open = false;
-    for (const [name, pass] of this.#passing) this.#req.off(name, pass);
-    this.#count(0);
-  }
-
-  #take(bytes: number): void {
+  /** Takes more. When the room is full, one of the largest bodies has to leave; it may be this one. */
+  take(bytes: number): void {
     this.#count(this.#bytes + bytes);
     while (taken > room) largest().#evict();
   }
 
+  /** Frees it. */
+  leave(): void {
+    this.#count(0);
+  }
+
+  /** RFC 9110 (15.5.14) has `Retry-After` where a body is too large only for now. */
   #evict(): void {
-    this.shut();
-    const headers = { 'Retry-After': RETRY_AFTER };
-    this.emit('error', new WebhookError('body_too_large', { headers }));
+    this.leave();
+    this.#leave(new WebhookError('body_too_large', { headers: { 'Retry-After': RETRY_AFTER } }));
   }
 
   #count(bytes: number): void {
@@ -80,6 +67,45 @@ export class Valve extends EventEmitter {
   }
 }
 
+/**
+ * Stands between a request and the one who reads its body, passes on what comes, and counts it. When the
+ * body has to leave the room, its reader gets the error.
+ */
+export class Valve extends EventEmitter {
+  readonly #req: IncomingMessage;
+  readonly #passing = new Map<string, (value: unknown) => void>();
+  readonly #place: Place;
+  #received = 0;
+  #open = true;
+
+  /** @param declared the length of the body as the sender told it; NaN if it did not */
+  constructor(req: IncomingMessage, declared: number) {
+    super();
+    this.#req = req;
+    this.#place = new Place((error) => {
+      this.shut();
+      // Whoever read it may have left already.
+      if (this.listenerCount('error') > 0) this.emit('error', error);
+    });
+    for (const name of EVENTS) this.#passing.set(name, (value) => this.emit(name, value));
+    this.#passing.set('data', (chunk) => {
+      const { length } = chunk as Uint8Array;
+      this.#received += length;
+      this.emit('data', chunk);
+      // With its last byte a body is whole, and soon gone.
+      if (this.#open && this.#received !== declared) this.#place.take(length + CHUNK);
+    });
+    for (const [name, pass] of this.#passing) req.on(name, pass);
+  }
+
+  /** Nothing more passes, and the room is free. */
+  shut(): void {
+    this.#open = false;
+    for (const [name, pass] of this.#passing) this.#req.off(name, pass);
+    this.#place.leave();
+  }
+}
+
 function size(bytes: number): number {
   return bytes > SMALL ? bytes : 0;
 }
@@ -89,7 +115,7 @@ function magnitude(bytes: number): number {
   return Math.floor(Math.log2(size(bytes)));
 }
 
-function largest(): Valve {
-  const crowd = magnitudes.findLast(({ size }) => size > 0) as Set<Valve>;
-  return crowd.values().next().value as Valve;
+function largest(): Place {
+  const crowd = magnitudes.findLast(({ size }) => size > 0) as Set<Place>;
+  return crowd.values().next().value as Place;
 }

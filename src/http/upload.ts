@@ -23,9 +23,11 @@ const LINGER = 1_000;
 export function stopUpload(req: IncomingMessage, res: ServerResponse): Promise<void> | null {
   if (req.complete || req.destroyed) return null;
   if (req.httpVersionMajor > 1) {
-    // HTTP/2's flow control stops the sender by itself; only the stream must be closed. The response's
+    // HTTP/2's flow control stops the sender of what nobody reads; only the stream must be closed. The response's
     // own `finish` would wait for that: it comes with the stream's end.
     const { stream } = req as unknown as Http2ServerRequest;
+    // Whoever read it has left; while it flows, the window would open again and again.
+    if (req.readableFlowing) req.pause();
     finished(stream, { readable: false }, () => stream.close());
     return turn();
   }

@@ -1,11 +1,18 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import { connect, createServer as createHttp2Server, type Http2Server } from 'node:http2';
+import {
+  connect,
+  constants,
+  createServer as createHttp2Server,
+  type Http2Server,
+} from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import Koa from 'koa';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import type { DedupeStore } from '../../src/dedupe.ts';
 import { paymentWebhook as expressWebhook } from '../../src/express.ts';
 import { hatexcard, isWebhookError } from '../../src/index.ts';
 import { paymentWebhook as koaWebhook } from '../../src/koa.ts';
+import { memoryStore } from '../../src/memory.ts';
 import { hatex, PAYMENT, SECRET, until } from './support.ts';
 
 const provider = hatexcard({ secret: SECRET });
@@ -116,6 +123,88 @@ describe('Koa on HTTP/2', () => {
     const upload = { headers: { ...headers, 'content-length': '1000' }, body };
     expect(await ask(server, 'PUT', upload)).toBe(405);
     expect(codes).toEqual(['signature_mismatch', 'method_not_allowed']);
+  });
+
+  it('releases what a sender reset while the store was asked', async () => {
+    const memory = memoryStore();
+    const calls: string[] = [];
+    let go = () => {};
+    const asked = new Promise<void>((resolve) => {
+      go = resolve;
+    });
+    const store: DedupeStore = {
+      ...memory,
+      claim: async (claim) => {
+        calls.push('claim');
+        await asked;
+        return memory.claim(claim);
+      },
+      release: (...args) => {
+        calls.push('release');
+        return memory.release(...args);
+      },
+    };
+    const app = new Koa();
+    const codes: unknown[] = [];
+    app.on('error', (error) => codes.push(error.code));
+    app.use(koaWebhook(provider, { dedupe: store }) as unknown as Koa.Middleware);
+    app.use((ctx) => {
+      calls.push('handler');
+      ctx.status = 204;
+    });
+    const server = createHttp2Server(app.callback());
+    let closed = 0;
+    server.on('stream', (stream) => stream.once('close', () => closed++));
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    onTestFinished(() => void server.close());
+    const session = connect(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+    onTestFinished(() => session.destroy());
+    const { headers, body } = hatex();
+    const stream = session.request({ ':method': 'POST', ':path': '/', ...headers });
+    stream.on('error', () => {});
+    stream.end(body);
+    await until(() => calls.length === 1);
+    stream.close(constants.NGHTTP2_CANCEL);
+    await until(() => closed === 1);
+    go();
+    await until(() => calls.includes('release'));
+    expect(calls).toEqual(['claim', 'release']);
+    expect(await ask(server, 'POST', hatex())).toBe(204);
+  });
+
+  it('takes no more of an upload over the limit, however late the answer', async () => {
+    const app = new Koa();
+    app.on('error', () => {});
+    app.use(async (ctx, next) => {
+      await next().catch(async (error) => {
+        await new Promise((resolve) => setTimeout(resolve, 200));
+        ctx.status = error.status;
+      });
+    });
+    app.use(koaWebhook(provider, { dedupe: false, limit: 16_384 }) as unknown as Koa.Middleware);
+    const server = createHttp2Server(app.callback());
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    onTestFinished(() => void server.close());
+    const session = connect(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+    onTestFinished(() => session.destroy());
+    const stream = session.request({ ':method': 'POST', ':path': '/', ...hatex().headers });
+    stream.on('error', () => {});
+    let taken = 0;
+    const block = Buffer.alloc(16_384, 0x20);
+    const pump = (): void => {
+      if (stream.destroyed || !stream.writable) return;
+      stream.write(block, () => {
+        taken += block.length;
+        setImmediate(pump);
+      });
+    };
+    pump();
+    const status = await new Promise((resolve) =>
+      stream.once('response', (answer) => resolve(answer[':status'])),
+    );
+    expect(status).toBe(413);
+    // Some windows, and not megabytes.
+    expect(taken).toBeLessThan(512 * 1024);
   });
 
   it.each([

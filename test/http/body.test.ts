@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { PassThrough } from 'node:stream';
 import { describe, expect, it } from 'vitest';
 import { paymentWebhook as expressWebhook } from '../../src/express.ts';
@@ -254,6 +255,24 @@ describe.each(FRAMEWORKS)('%s: a body that does not end well', (framework) => {
     });
   });
 
+  it('body_consumed if somebody has read a part of it', async () => {
+    const sent = hatex();
+    const app = await serve(framework, {
+      before: [
+        tap(framework, async (req) => {
+          await once(req, 'readable');
+          req.read(1);
+        }),
+      ],
+    });
+    const client = await Client.open(app.port);
+    const headers = { ...sent.headers, 'content-length': `${sent.body.length}` };
+    client.send(head({ headers })).send((sent.body as string).slice(0, 10));
+    const answer = await client.answer();
+    expectRefused(app, answer, 500, 'body_consumed');
+    client.socket.destroy();
+  });
+
   it('body_aborted if the sender was gone before payproof looked', async () => {
     const app = await serve(framework, {
       before: [
@@ -502,6 +521,12 @@ describe.each([
       expect(make({ [name]: value })).toThrow(name);
     }
     expect(make({ [name]: undefined })).not.toThrow();
+  });
+
+  it('clock must give a date', async () => {
+    const app = await serve('express5', { options: { clock: () => new Date(Number.NaN) } });
+    expect((await post(app, hatex())).status).toBe(500);
+    expect(app.errors[0]).toMatchObject({ message: expect.stringMatching(/^clock: /) });
   });
 
   it('dedupe must be a store or false', () => {

@@ -4,7 +4,7 @@ import express5 from 'express';
 import express4 from 'express4';
 import { koaBody } from 'koa-body';
 import koaParser4 from 'koa-bodyparser';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { hitpay } from '../../src/index.ts';
 import { FRAMEWORKS, type Framework, type Middleware } from '../servers.ts';
 import { providerOf, receivedAtOf, urlOf, type Vector, vectors } from '../vectors.ts';
@@ -310,6 +310,25 @@ describe.each(FRAMEWORKS)('%s: a limit', (framework) => {
       options: { limit: Buffer.byteLength(sent.body as string) },
     });
     expect((await post(app, sent)).status).toBe(200);
+  });
+
+  it('413 for a large object, before any other way to write it is tried', async () => {
+    const note = 'é/'.repeat(1_000);
+    const app = await serve(framework, {
+      before: [
+        tap(framework, async (req, _res, request) => {
+          await read(req);
+          request.body = { note };
+        }),
+      ],
+      options: { limit: note.length },
+    });
+    const replaceAll = vi.spyOn(String.prototype, 'replaceAll');
+    const answer = await post(app, hatex({ note }));
+    const tries = replaceAll.mock.contexts.filter((text) => `${text}`.includes('é/'));
+    replaceAll.mockRestore();
+    expect(tries).toEqual([]);
+    expectRefused(app, answer, 413, 'body_too_large');
   });
 
   it('413 for an object that a parser left', async () => {

@@ -41,9 +41,9 @@ afterEach(() => {
   expect(roomTaken()).toBe(0);
 });
 
-function body(): Body {
+function body(declared = Number.NaN): Body {
   const req = new EventEmitter();
-  const valve = new Valve(req as IncomingMessage);
+  const valve = new Valve(req as IncomingMessage, declared);
   const errors: unknown[] = [];
   valve.on('error', (error) => errors.push(error));
   const one = {
@@ -112,6 +112,29 @@ describe('the room of unfinished bodies', () => {
     expect(one.errors).toHaveLength(1);
   });
 
+  it('may be taken to the last byte', () => {
+    const [one, other] = [body(), body()];
+    one.send(ROOM - 512);
+    expect([roomTaken(), one.errors]).toEqual([ROOM, []]);
+    other.send(SMALL);
+    expect(one.errors).toHaveLength(1);
+  });
+
+  it('is not asked for the rest of a body that is then whole', () => {
+    for (let n = 0; n < 200; n++) body().send(20 * KB);
+    const [whole, part] = [body(60 * KB), body(60 * KB)];
+    whole.send(60 * KB);
+    part.send(60 * KB - 1);
+    expect([whole, part].map(({ errors }) => errors.length)).toEqual([0, 1]);
+  });
+
+  it('has nobody to tell of a body whose reader left', () => {
+    const { valve, send } = body();
+    valve.removeAllListeners('error');
+    send(ROOM);
+    expect(roomTaken()).toBe(0);
+  });
+
   it('passes on what comes, and nothing once it is shut', () => {
     const { req, valve, errors, send } = body();
     const seen: string[] = [];
@@ -171,6 +194,13 @@ describe.each(FRAMEWORKS)('%s: the room', (framework) => {
     gone.socket.destroy();
     await until(() => roomTaken() === 0);
 
+    const declared = await Client.open(app.port);
+    const length = { 'content-length': `${200 * KB}` };
+    declared.send(head({ headers: { ...hatex().headers, ...length } })).send(large);
+    await until(() => roomTaken() > 0);
+    declared.socket.destroy();
+    await until(() => roomTaken() === 0);
+
     const slow = await Client.open(app.port);
     expect((await slow.send(start).send(large).answer()).status).toBe(408);
     expect(roomTaken()).toBe(0);
@@ -180,9 +210,27 @@ describe.each(FRAMEWORKS)('%s: the room', (framework) => {
     expect(roomTaken()).toBe(0);
     await tooLarge.closed;
 
-    expect(codes(app)).toEqual(['body_aborted', 'body_timeout', 'body_too_large']);
+    expect(codes(app)).toEqual(['body_aborted', 'body_aborted', 'body_timeout', 'body_too_large']);
     const left = requests.map((req) => req.listenerCount('data') + req.listenerCount('error'));
     expect(left).toEqual(counts);
+  });
+
+  it('counts the chunks of a small body that comes byte by byte', async () => {
+    const requests: EventEmitter[] = [];
+    const app = await serve(framework, { before: [tap(framework, (req) => requests.push(req))] });
+    const { headers } = hatex();
+    const client = await Client.open(app.port);
+    client.send(head({ headers: { ...headers, 'content-length': `${SMALL}` } })).send(' ');
+    await until(() => (requests[0]?.listenerCount('close') ?? 0) > 1);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    const [req] = requests;
+    for (let n = 0; n < 16; n++) req?.emit('data', Buffer.alloc(1));
+    expect(roomTaken()).toBe(0);
+    for (let n = 0; n < 32; n++) req?.emit('data', Buffer.alloc(1));
+    expect(roomTaken()).toBeGreaterThan(0);
+    for (let n = 0; n < ROOM / 512; n++) req?.emit('data', Buffer.alloc(1));
+    const answer = await client.answer();
+    expect([answer.status, answer.headers['retry-after'], roomTaken()]).toEqual([413, '10', 0]);
   });
 
   it('is kept while others hoard, who are told to come again', async () => {

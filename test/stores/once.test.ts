@@ -195,6 +195,31 @@ describe.concurrent.each(FRAMEWORKS)('%s', (framework) => {
       expect(store.calls).toEqual(['claim', 'release']);
     });
 
+    it('releases what waits behind another answer when their connection is gone', async () => {
+      const store = new Watched();
+      let finish = () => {};
+      const done = new Promise<void>((resolve) => {
+        finish = resolve;
+      });
+      const app = await serve(framework, {
+        options: { dedupe: store },
+        handler: () => done,
+      });
+      const sent = ['HTX-A', 'HTX-B'].map((id) => hatex({ ...PAYMENT, transaction_id: id }));
+      const client = await Client.open(app.port);
+      for (const { headers, body } of sent) {
+        const length = `${(body as string).length}`;
+        client.send(head({ headers: { ...headers, 'content-length': length } }, 'keep-alive'));
+        client.send(body);
+      }
+      await until(() => app.events.length === 2);
+      client.socket.destroy();
+      await until(() => store.calls.filter((verb) => verb === 'release').length === 2);
+      finish();
+      for (const one of sent) expect((await post(app, one)).status).toBe(200);
+      expect(app.events).toHaveLength(4);
+    });
+
     it.each([
       'claim',
       'advance',

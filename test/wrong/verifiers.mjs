@@ -536,10 +536,15 @@ export const WRONG = [
     edits: [
       [
         ONCE,
-        '  let stale = false;\n',
-        '  await store.commit(key, owner, remember);\n  let stale = false;\n',
+        '  let stale: boolean;\n',
+        '  await store.commit(key, owner, remember);\n  let stale: boolean;\n',
       ],
     ],
+    tests: onceTest,
+  },
+  {
+    name: 'holds a claim for ever that waits behind another answer',
+    edits: [[ONCE, 'const forget = whenGone(wire, onEnd);', 'const forget = () => {};']],
     tests: onceTest,
   },
   {
