@@ -113,8 +113,8 @@ const MAX_ID_LENGTH = 200;
  * two lists of parts give the same id.
  */
 export function eventId(...parts: readonly string[]): string {
-  let id = '';
-  for (const [index, part] of parts.entries()) id += (index > 0 ? ':' : '') + escapePart(part);
+  let id = escapePart(parts[0] ?? '');
+  for (let at = 1; at < parts.length; at++) id += `:${escapePart(parts[at] as string)}`;
   return id.length <= MAX_ID_LENGTH ? id : `${id.slice(0, 100)}:${digest(id)}`;
 }
 

@@ -393,7 +393,7 @@ export const WRONG = [
     edits: [
       [
         JSON_BODY,
-        'exact: mayBeInexact(text, nested) ? withoutInexact(text) : value',
+        'exact: mayBeInexact(text, nestedIn(value)) ? withoutInexact(text) : value',
         'exact: value',
       ],
     ],
