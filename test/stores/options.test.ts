@@ -53,6 +53,7 @@ describe('postgresStore', () => {
     'events; DROP TABLE orders',
     '1a',
     5,
+    ['events'],
   ])('refuses the table name %j', (table) => {
     expect(() => postgresStore({ query, table: table as string })).toThrow(
       'table: must be a plain SQL name',
