@@ -49,6 +49,7 @@ const OTHER = [
   'APPLICATION/JSON; CHARSET=UTF-7',
   'application/json;charset=utf-7',
   'application/json ; charset = utf-7',
+  'application/json; charsetx=utf-8',
   'application/json; charset=iso-8859-1',
   'application/json; charset="ISO-8859-1"',
   'application/json; charset=utf-16',

@@ -299,8 +299,11 @@ describe.each(FRAMEWORKS)('%s: a limit', (framework) => {
     expect((await post(app, sent)).status).toBe(200);
   });
 
-  it('counts the text that was sent, and not how else the object could have been written', async () => {
-    const sent = hatex({ event: 'payment.success', note: 'é/'.repeat(50) });
+  it.each([
+    ['é/', 'and not how else the object could have been written'],
+    ['x', 'to the byte'],
+  ])('counts the text that was sent, of %s %s', async (letters) => {
+    const sent = hatex({ event: 'payment.success', note: letters.repeat(50) });
     const app = await serve(framework, {
       before: [
         tap(framework, async (req, _res, request) => {
