@@ -113,8 +113,10 @@ const MAX_ID_LENGTH = 200;
  * two lists of parts give the same id.
  */
 export function eventId(...parts: readonly string[]): string {
-  let id = escapePart(parts[0] ?? '');
-  for (let at = 1; at < parts.length; at++) id += `:${escapePart(parts[at] as string)}`;
+  let id = '';
+  for (let at = 0; at < parts.length; at++) {
+    id += (at > 0 ? ':' : '') + escapePart(parts[at] as string);
+  }
   return id.length <= MAX_ID_LENGTH ? id : `${id.slice(0, 100)}:${digest(id)}`;
 }
 
