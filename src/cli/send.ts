@@ -257,7 +257,7 @@ function make(making: Making, secret: string, variation: string | undefined): re
   const signer = { ...given({ header: values.header }), provider, scheme: short, secret, path };
   const vary = VARIATIONS[variation ?? ''] ?? ((one: Delivery) => [one]);
   try {
-    const delivery: Delivery = signed(signer as unknown as Signer, sample);
+    const delivery: Delivery = signed(signer as Signer, sample);
     return vary(delivery);
   } catch (error) {
     throw new UsageError(inWords((error as Error).message));

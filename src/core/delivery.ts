@@ -68,10 +68,11 @@ export function queryValues(url: string | undefined, name: string): string[] {
   for (let at = 0, end = 0; end < query.length; at = end + 1) {
     end = query.indexOf('&', at);
     if (end < 0) end = query.length;
-    if (!query.startsWith(name, at)) continue;
-    const equals = at + name.length;
-    if (query[equals] === '=') values.push(query.slice(equals + 1, end));
-    else if (equals === end && name !== '') values.push('');
+    const pair = query.slice(at, end);
+    const equals = pair.indexOf('=');
+    if (pair !== '' && (equals < 0 ? pair : pair.slice(0, equals)) === name) {
+      values.push(equals < 0 ? '' : pair.slice(equals + 1));
+    }
   }
   return values;
 }

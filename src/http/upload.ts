@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Http2ServerRequest } from 'node:http2';
+import type { ServerHttp2Stream } from 'node:http2';
 import { finished } from 'node:stream';
 import { turn } from './turns.ts';
 
@@ -25,7 +25,7 @@ export function stopUpload(req: IncomingMessage, res: ServerResponse): Promise<v
   if (req.httpVersionMajor > 1) {
     // HTTP/2's flow control stops the sender of what nobody reads; only the stream must be closed. The response's
     // own `finish` would wait for that: it comes with the stream's end.
-    const { stream } = req as unknown as Http2ServerRequest;
+    const { stream } = req as IncomingMessage & { stream: ServerHttp2Stream };
     // Whoever read it has left; while it flows, the window would open again and again.
     if (req.readableFlowing) req.pause();
     finished(stream, { readable: false }, () => stream.close());

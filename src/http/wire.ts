@@ -1,5 +1,4 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Http2ServerResponse } from 'node:http2';
 import type { Duplex } from 'node:stream';
 
 /**
@@ -8,7 +7,7 @@ import type { Duplex } from 'node:stream';
  * HTTP/2 was told before anybody listened. Undefined for the stand-in of a response that has neither.
  */
 export function wireOf(res: ServerResponse): Duplex | undefined {
-  const { stream } = res as unknown as Partial<Http2ServerResponse>;
+  const { stream } = res as ServerResponse & { stream?: Duplex };
   return stream ?? (res.req as Partial<IncomingMessage> | undefined)?.socket;
 }
 

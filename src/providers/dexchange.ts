@@ -286,7 +286,7 @@ function normalise(
     scheme,
     trust,
     keyId,
-    id: identity(paymentId, reference, type, status, value as unknown as DexchangePayload),
+    id: identity(paymentId, reference, type, status, value),
     type,
     paymentId,
     reference,
@@ -295,7 +295,7 @@ function normalise(
     net: null,
     customer: { name: null, phone: textOrNull(told.PHONE_NUMBER), email: null },
     occurredAt: Number.isNaN(completedAt.getTime()) ? null : completedAt,
-    payload: value as unknown as DexchangePayload,
+    payload: value as JsonObject & DexchangePayload,
   };
 }
 
@@ -309,7 +309,7 @@ function identity(
   reference: string | null,
   type: PaymentEventType,
   status: string,
-  payload: DexchangePayload,
+  payload: JsonObject,
 ): string {
   const state = type === 'other' ? status : type;
   // What names neither an order nor a transaction is known by its content only.

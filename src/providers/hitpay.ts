@@ -330,7 +330,7 @@ function normaliseForm(keyId: string, names: readonly string[], fields: Fields):
   const own: Record<string, string> = {};
   // Neither `__proto__` nor any such name has passed.
   for (const name of names) own[name] = valueIn(fields, name);
-  const payload = own as unknown as HitPayFormPayload;
+  const payload = own as typeof own & HitPayFormPayload;
   const paymentId = payload.payment_id;
   const type = statusType(payload.status);
   const reference = textOrNull(payload.reference_number ?? payload.reference);

@@ -33,21 +33,15 @@ export function watchReader(req: IncomingMessage): () => string | null {
   const note = (): void => {
     reader ??= caller();
   };
-  for (const name of ['read', 'pipe', 'resume'] as const) {
-    const original = req[name] as (...args: never[]) => unknown;
+  const readers = ['read', 'pipe', 'resume'] as const;
+  const listeners = ['on', 'addListener', 'once'] as const;
+  for (const name of [...readers, ...listeners]) {
+    const original: (...args: never) => unknown = req[name];
     Object.assign(req, {
-      [name](this: IncomingMessage, ...args: never[]) {
-        note();
-        return original.apply(this, args);
-      },
-    });
-  }
-  for (const name of ['on', 'addListener', 'once'] as const) {
-    const original = req[name] as (...args: never[]) => unknown;
-    Object.assign(req, {
-      [name](this: IncomingMessage, ...args: never[]) {
-        if (['data', 'readable'].includes(args[0] as unknown as string)) note();
-        return original.apply(this, args);
+      [name](this: IncomingMessage, ...args: unknown[]) {
+        const listens = listeners.some((one) => one === name);
+        if (!listens || args[0] === 'data' || args[0] === 'readable') note();
+        return Reflect.apply(original, this, args);
       },
     });
   }

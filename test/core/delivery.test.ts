@@ -113,7 +113,7 @@ describe('delivery: query', () => {
       queries = queries.flatMap((query) => [query, ...letters.map((one) => query + one)]);
     }
     const wrong = [...new Set(queries)].flatMap((text) =>
-      ['a', 'b', 'ab', ' ', ''].filter(
+      ['a', 'b', 'ab', ' ', '', '=', '&', 'a=', 'a=b', '=a', 'a&b', 'a&'].filter(
         (name) =>
           `${query(`/?${text}`, name)}` !== `${new URLSearchParams(text).getAll(name)}` ||
           query(`/?${text}`, name).length !== new URLSearchParams(text).getAll(name).length,

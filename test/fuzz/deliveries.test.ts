@@ -194,38 +194,10 @@ function isRight(
 
 /** What means something to one of the readers. */
 const WORDS = [
-  ...[
-    '"',
-    '\\',
-    '{',
-    '}',
-    '[',
-    ']',
-    ',',
-    ':',
-    '0',
-    '1e5',
-    ' ',
-    '\t',
-    '\r',
-    '\n',
-    '%',
-    '%2',
-    '+',
-    '&',
-  ],
-  ...['=', '&status=completed', '&hmac=', 'hmac', '"__proto__":1,', '\x00', '\xff', '\xef\xbb\xbf'],
-  ...[
-    'status',
-    'reference_number',
-    'completed',
-    '%20',
-    '%2b',
-    ', ',
-    'Bearer',
-    'sha256=',
-    '\\u0041',
-  ],
+  ...'"\\{}[],:0 \t\r\n%+&=\x00\xff',
+  ...['1e5', '%2', '%20', '%2b', '&status=completed', '&hmac=', 'hmac', '\\u0041'],
+  ...['status', 'reference_number', 'completed', ', ', 'Bearer', 'sha256=', '"__proto__":1,'],
+  ...['\xef\xbb\xbf'],
 ];
 const HEADER_NAMES = [
   ...[

@@ -19,8 +19,11 @@ afterAll(async () => {
 
 type Make = Parameters<typeof storeContract>[0];
 
-/** Null where the service, or the module in this version of Node, is not there. */
-const stores: Record<string, Make | null> = {
+const NO_REDIS = 'skipped: no Redis answers here (set REDIS_URL)';
+const NO_POSTGRES = 'skipped: no PostgreSQL answers here (set DATABASE_URL)';
+
+/** Where the service, or the module in this version of Node, is not there: why nothing is tested. */
+const stores: Record<string, Make | string> = {
   memory: once(() => memoryStore()),
   'a store of thirty lines': once(() => new PlainStore()),
   'sqlite (better-sqlite3)': once(() => sqliteStore({ database: new Database(':memory:') })),
@@ -28,13 +31,13 @@ const stores: Record<string, Make | null> = {
     sqliteStore({ database: new Database(':memory:').defaultSafeIntegers() }),
   ),
   'sqlite (node:sqlite)': nodeSqlite(),
-  'redis (ioredis)': services.redis === null ? null : ioredis(services.redis),
-  'redis (node-redis)': services.redis === null ? null : nodeRedis(services.redis),
-  'postgres (pg)': services.postgres === null ? null : postgres(services.postgres),
+  'redis (ioredis)': services.redis === null ? NO_REDIS : ioredis(services.redis),
+  'redis (node-redis)': services.redis === null ? NO_REDIS : nodeRedis(services.redis),
+  'postgres (pg)': services.postgres === null ? NO_POSTGRES : postgres(services.postgres),
 };
 
 describe.each(Object.entries(stores))('%s', (_, make) => {
-  if (make === null) return it.skip('is not here', () => {});
+  if (typeof make === 'string') return it.skip(make, () => {});
   verify(make);
 });
 
@@ -82,15 +85,14 @@ function once<T>(make: () => T): () => T {
   return () => (made ??= make());
 }
 
-function nodeSqlite(): Make | null {
+function nodeSqlite(): Make | string {
   let DatabaseSync: new (path: string) => SqliteDatabase;
   try {
     ({ DatabaseSync } = createRequire(import.meta.url)('node:sqlite'));
   } catch {
-    process.stderr.write(
-      `payproof: Node ${process.version} has no node:sqlite (22.5 has): its tests are SKIPPED\n`,
-    );
-    return null;
+    const absent = `Node ${process.version} has no node:sqlite (22.5 has)`;
+    process.stderr.write(`payproof: ${absent}: its tests are SKIPPED\n`);
+    return `skipped: ${absent}`;
   }
   return once(() => sqliteStore({ database: new DatabaseSync(':memory:') }));
 }
