@@ -247,7 +247,7 @@ async function connectionFigures(rounds, count) {
  * @param {number} connections
  */
 async function memoryInFlight(server, connections) {
-  const { memory: before } = await server.usage();
+  const before = await server.used('memory');
   const { headers, body } = arrived('hatexcard/timestamped', HALF_SENT);
   const head = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
   const sockets = await Promise.all(
@@ -261,7 +261,7 @@ async function memoryInFlight(server, connections) {
   );
   // The bytes are in the server once it has been idle for a moment.
   await new Promise((resolve) => setTimeout(resolve, 50 + connections / 2));
-  const { memory } = await server.usage();
+  const memory = await server.used('memory');
   await Promise.all(
     sockets.map(async (socket) => {
       socket.end(body.subarray(HALF_SENT / 2));

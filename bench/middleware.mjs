@@ -11,7 +11,8 @@ const ROUNDS = Number(process.env.BENCH_ROUNDS || 20);
 /** Rounds after which the servers are started anew. */
 const LIFE = 5;
 const REQUESTS = Number(process.env.BENCH_REQUESTS || 2_000);
-const WARMUP = 4_000;
+/** Until V8 has stopped optimising (`--trace-opt`). */
+const WARMUP = 10_000;
 const CONNECTIONS = 10;
 const BYTES = 512;
 

@@ -58,6 +58,7 @@ export function paymentWebhook<Chooser extends IncomingMessage = Request>(
 ): (req: IncomingMessage, res: ServerResponse, next: (error?: unknown) => void) => void {
   const receive = pipeline(provider, options, CONSUMED);
   return function paymentWebhook(req, res, next) {
+    makeDictionary(req as Left);
     const { rawBody, body, originalUrl = req.url as string } = req as Left;
     receive({ req, res, request: req as Chooser, rawBody, body, url: originalUrl }).then(
       ({ event, claim, bytes, run }) => {
@@ -69,7 +70,6 @@ export function paymentWebhook<Chooser extends IncomingMessage = Request>(
           }
           // body-parser 1 (Express 4) leaves a request alone that has `_body`.
           const left = req as Left;
-          makeDictionary(left);
           if (bytes) {
             left.rawBody = bytes;
             left.body = body ?? event.payload;
@@ -90,9 +90,10 @@ export function paymentWebhook<Chooser extends IncomingMessage = Request>(
 }
 
 /**
- * Express replaces the prototype of each request. Up to Node 22, V8 then makes a hidden class anew for every
- * property that is added to it, which takes longer than the HMAC of a body. An object that lost a property
- * has no hidden class: adding costs little, and what reads it afterwards is quicker too.
+ * Express replaces the prototype of each request. Up to Node 22, V8 then has hidden classes for this request
+ * alone: every property that is added makes another one, which takes longer than the HMAC of a body, and
+ * whatever reads the request has never seen its class before. An object that lost a property has no hidden
+ * class, so this comes first.
  */
 function makeDictionary(req: Left): void {
   const { originalUrl } = req;

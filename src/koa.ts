@@ -80,6 +80,6 @@ export function paymentWebhook<Chooser extends KoaContext = Context>(
     }
     ctx.state.paymentEvent = event as PaymentEvent;
     ctx.state.paymentClaim = claim;
-    return next();
+    return await next();
   };
 }

@@ -1,6 +1,7 @@
 import { EventEmitter } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 import { WebhookError } from '../core/errors.ts';
+import { turn } from './turns.ts';
 
 /** Bytes for the unfinished bodies of all routes of this process together, unless a limit needs more. */
 export const ROOM = 4 * 1024 * 1024;
@@ -93,9 +94,19 @@ export class Valve extends EventEmitter {
       this.#received += length;
       this.emit('data', chunk);
       // With its last byte a body is whole, and soon gone.
-      if (this.#open && this.#received !== declared) this.#place.take(length + CHUNK);
+      if (!this.#open || this.#received === declared) return;
+      this.#place.take(length + CHUNK);
+      if (this.#open && this.#received > SMALL) this.#wait();
     });
     for (const [name, pass] of this.#passing) req.on(name, pass);
+  }
+
+  /** A large body goes on when its turn comes, so that a thousand of them do not hold up a small one. */
+  #wait(): void {
+    this.#req.pause();
+    turn().then(() => {
+      if (this.#open) this.#req.resume();
+    });
   }
 
   /** Nothing more passes, and the room is free. */

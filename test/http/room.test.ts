@@ -28,22 +28,35 @@ function hatexOf(length: number) {
   return hatex({ ...PAYMENT, pad: 'x'.repeat(length - empty.length) });
 }
 
+/** A request's stream as far as a valve needs it. */
+class Stream extends EventEmitter {
+  isPaused = false;
+  pause() {
+    this.isPaused = true;
+  }
+  resume() {
+    this.isPaused = false;
+  }
+}
+
 interface Body {
-  req: EventEmitter;
+  req: Stream;
   valve: Valve;
   errors: unknown[];
   send(bytes: number): void;
 }
 
 const bodies: Body[] = [];
-afterEach(() => {
+afterEach(async () => {
   for (const { valve } of bodies.splice(0)) valve.shut();
+  // The last in the queue.
+  await turn();
   expect(roomTaken()).toBe(0);
 });
 
 function body(declared = Number.NaN): Body {
-  const req = new EventEmitter();
-  const valve = new Valve(req as IncomingMessage, declared);
+  const req = new Stream();
+  const valve = new Valve(req as unknown as IncomingMessage, declared);
   const errors: unknown[] = [];
   valve.on('error', (error) => errors.push(error));
   const one = {
@@ -149,6 +162,36 @@ describe('the room of unfinished bodies', () => {
     expect(listening(req)).toBe(0);
     send(1);
     expect(seen).toHaveLength(5);
+  });
+});
+
+describe('the rest of a large body', () => {
+  const goingOn = (all: readonly Body[]) => all.filter(({ req }) => !req.isPaused).length;
+  const nextTurn = () => new Promise(setImmediate);
+
+  it('waits for its turn, of which there are a few at a time', async () => {
+    const all = Array.from({ length: 3 * PER_TURN }, () => body());
+    for (const { send } of all) send(SMALL + 1);
+    expect(goingOn(all)).toBe(0);
+    for (let served = PER_TURN; served <= all.length; served += PER_TURN) {
+      await nextTurn();
+      expect(goingOn(all)).toBe(served);
+    }
+  });
+
+  it('does not wait while the body is small, nor once it is whole', () => {
+    const [small, whole] = [body(), body(60 * KB)];
+    small.send(SMALL);
+    whole.send(60 * KB);
+    expect(goingOn([small, whole])).toBe(2);
+  });
+
+  it('does not come once the body was refused', async () => {
+    const one = body();
+    one.send(SMALL + 1);
+    one.valve.shut();
+    await nextTurn();
+    expect(one.req.isPaused).toBe(true);
   });
 });
 
