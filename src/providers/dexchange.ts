@@ -331,10 +331,11 @@ function toldIn(fields: JsonObject): Told {
   const { STATUS, AMOUNT, FEE, PHONE_NUMBER, COMPLETED_AT } = fields;
   const told: Told = { STATUS, AMOUNT, FEE, PHONE_NUMBER, COMPLETED_AT };
   for (const key of Object.keys(fields)) {
-    // Most names are of another length, and are not spelt anew.
+    // Most names are of another length, or in capitals: these are not spelt anew.
     if (key.length !== 3 && key.length !== 6 && key.length !== 12) continue;
+    if (Object.hasOwn(told, key)) continue;
     const name = key.toUpperCase();
-    if (name === key || !Object.hasOwn(told, name)) continue;
+    if (!Object.hasOwn(told, name)) continue;
     const before = told[name as keyof Told];
     if (before !== undefined && before !== fields[key]) throw new WebhookError('field_ambiguous');
     told[name as keyof Told] = fields[key];
