@@ -6,7 +6,9 @@ import base from './vitest.config.ts';
 class QuickFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
     const isSlow = ({ moduleId }: TestSpecification) =>
-      /(diagnose|broken|upload|room|once|postgres|redis)\.test\.ts$/.test(moduleId);
+      /(bare|hooks|silence|wiring|diagnose|broken|upload|room|once|postgres|redis)\.test\.ts$/.test(
+        moduleId,
+      );
     return files.toSorted(
       (a, b) => Number(isSlow(a)) - Number(isSlow(b)) || (a.moduleId < b.moduleId ? -1 : 1),
     );

@@ -45,6 +45,7 @@ const AREAS = {
     ],
     tests:
       'test/core/loads.test.ts,test/diagnosis/*.test.ts,test/testing/wiring.test.ts,test/http/{bare,hooks}.test.ts',
+    frameworks: 'express5',
     bound: 90,
     atOnce: 4,
   },

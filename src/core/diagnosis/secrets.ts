@@ -57,7 +57,8 @@ function* variantsOf(text: string): Generator<SecretVariant> {
   }
 
   const bare = text.replace(/^(?:whsec_)+/i, '');
-  yield variant('secret_prefix', 'The prefix whsec_ is missing here.', PREFIX + bare);
+  const prefix = bare === text ? 'is missing' : 'is doubled, or in capitals,';
+  yield variant('secret_prefix', `The prefix whsec_ ${prefix} here.`, PREFIX + bare);
   yield variant('secret_prefix', 'The prefix whsec_ stands here and not at the sender.', bare);
   yield variant('secret_prefix', 'The prefix whsec_ is doubled at the sender.', PREFIX + text);
   const assigned = /^(?:export )?[A-Za-z][A-Za-z0-9_.-]{0,63}[=:] ?(.+)$/s.exec(text);
