@@ -44,7 +44,7 @@ const AREAS = {
       ...sources('src/http', isOfDiagnosis),
     ],
     tests:
-      'test/core/loads.test.ts,test/diagnosis/*.test.ts,test/testing/wiring.test.ts,test/http/{bare,hooks}.test.ts',
+      'test/core/loads.test.ts,test/diagnosis/*.test.ts,test/testing/{probe,wiring}.test.ts,test/http/{bare,hooks}.test.ts',
     frameworks: 'express5',
     bound: 90,
     atOnce: 4,

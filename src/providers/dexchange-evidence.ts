@@ -21,7 +21,6 @@ export interface ProofEvidence {
   /** The option of the secrets. */
   readonly option: string;
   readonly keys: Keyring;
-  readonly trust: 'signed' | 'token';
   isThere(delivery: Delivery): boolean;
   /** The proof as the diagnosis looks at it, wherever it may stand. */
   clues(delivery: Delivery, scene: Scene): ClueOf[];
@@ -57,7 +56,7 @@ function* plainFindings(
   const { id, externalTransactionId: order } = fieldsOf(delivery.body);
   const absent = proofs.find((proof) => !proof.isThere(delivery));
   if (code === 'token_missing' && absent && order !== undefined) {
-    const lost = absent.trust === 'token' && absent.option === 'token.secret' && query === null;
+    const lost = absent.option === 'token.secret' && query === null;
     if (lost) yield { cause: 'query_missing', confidence: 'likely' };
     const evidence = [`The option is ${absent.option}.`];
     yield { cause: 'token_missing', evidence, confidence: 'likely' };

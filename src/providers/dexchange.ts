@@ -183,6 +183,7 @@ function given<T, R>(option: T | undefined, make: (option: T) => R): R | undefin
 
 interface Proof extends ProofEvidence {
   readonly scheme: string;
+  readonly trust: 'signed' | 'token';
   /** @throws WebhookError if the proof does not hold */
   keyId(delivery: Delivery, document: () => JsonDocument): string;
 }

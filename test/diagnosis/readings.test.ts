@@ -4,8 +4,9 @@ import type { Clue } from '../../src/core/diagnosis/clues.ts';
 import { oddReadings, type Reading, readingsOf } from '../../src/core/diagnosis/readings.ts';
 
 const SECRET = Buffer.from('the-key-of-the-readings');
-const PARTS = ['1700000000.', Buffer.from('{"a":1}')];
-const TEXT = '1700000000.{"a":1}';
+/** Such that its MAC has `+` and `/` in base64, and bytes at both ends that are hex digits of ASCII. */
+const PARTS = ['1700000000.', Buffer.from('{"a":957487}')];
+const TEXT = '1700000000.{"a":957487}';
 const hash = (name: string) => createHmac(name, SECRET).update(TEXT).digest();
 const mac = hash('sha256');
 const hex = mac.toString('hex');
@@ -24,8 +25,8 @@ const clue = (kind: Clue['kind'], proof: string): Clue => ({
 });
 
 /** What must be assumed for the proof to fit: of the readings, the first that does. */
-function first(readings: readonly Reading[]): string {
-  const one = readings.find(({ algorithm, fits }) => fits(algorithm(SECRET, PARTS)));
+function first(readings: readonly Reading[], secret = SECRET): string {
+  const one = readings.find(({ algorithm, fits }) => fits(algorithm(secret, PARTS)));
   if (one === undefined) return 'nothing fits';
   expect(one.proves).toBe(true);
   return one.suspicion === null
@@ -50,6 +51,7 @@ describe('a signature in hex', () => {
     ['a name and a colon', `SHA-256: ${hex}`, AROUND],
     ['a name and a space', `HMAC_SHA256 ${hex.toUpperCase()}`, AROUND],
     ['two names', `t=1,v1=${hex}`, AROUND],
+    ['one name and a second piece', `t=1,${hex}`, AROUND],
     ['a name that is too long for one', `${'x'.repeat(21)}=${hex}`, 'nothing fits'],
     ['double quotes', `"${hex}"`, AROUND],
     ['single quotes', `'${hex}'`, AROUND],
@@ -58,6 +60,16 @@ describe('a signature in hex', () => {
     ['colons', hex.replace(/..(?!$)/g, '$&:'), SEPARATED],
     ['dashes and capitals', hex.toUpperCase().replace(/..(?!$)/g, '$&-'), SEPARATED],
     ['spaces between bytes', hex.replace(/..(?!$)/g, '$& '), SEPARATED],
+    ['separated bytes behind a name', `v1=${hex.replace(/..(?!$)/g, '$&:')}`, 'nothing fits'],
+    ['separated bytes and more', `${hex.replace(/..(?!$)/g, '$&:')};00`, 'nothing fits'],
+    [
+      'separated bytes, cut',
+      hex
+        .toUpperCase()
+        .slice(0, 40)
+        .replace(/..(?!$)/g, '$&:'),
+      long('signature_truncated', 40),
+    ],
     ['twice', `${hex}, ${hex}`, TWICE],
     ['behind another', `${'0'.repeat(64)},${hex}`, TWICE],
     ['behind four others', `${'0, '.repeat(4)}${hex}`, 'nothing fits'],
@@ -68,6 +80,21 @@ describe('a signature in hex', () => {
     ['base64, percent-encoded twice', base64.replace(/=$/, '%253D'), IN_BASE64],
     ['base64 with a name', `v1 ${base64}`, IN_BASE64],
     ['base64 of hex', Buffer.from(hex.toUpperCase()).toString('base64'), IN_BASE64],
+    [
+      'base64 of 40 digits',
+      Buffer.from(hex.toUpperCase().slice(0, 40)).toString('base64'),
+      long('signature_truncated', 40),
+    ],
+    [
+      'base64 of 32 digits',
+      Buffer.from(hex.slice(0, 32)).toString('base64'),
+      long('signature_truncated', 32),
+    ],
+    ['base64 of 20 digits', Buffer.from(hex.slice(0, 20)).toString('base64'), 'nothing fits'],
+    ['base64 of 33 digits', Buffer.from(hex.slice(0, 33)).toString('base64'), 'nothing fits'],
+    ['base64 behind a mark', `!${base64}`, 'nothing fits'],
+    ['base64 before a mark', `${base64}!`, 'nothing fits'],
+    ['base64, cut and padded', `${base64.slice(0, 22)}==`, long('signature_truncated', 22, 43)],
     ['16 digits', hex.slice(0, 16), long('signature_truncated', 16)],
     ['15 digits', hex.slice(0, 15), 'nothing fits'],
     ['its end', hex.slice(30), long('signature_truncated', 34)],
@@ -149,6 +176,8 @@ describe('a token of a URL', () => {
     ['in base64', base64, AGAIN],
     ['in base64, with spaces for +', base64.replaceAll('+', ' '), AGAIN],
     ['percent-encoded', encodeURIComponent(base64), AGAIN],
+    ['padded twice', `${base64url}==`, AGAIN],
+    ['with a padding inside', `${base64url.slice(0, 9)}=${base64url.slice(9)}`, 'nothing fits'],
     ['in quotes', `"${base64url}"`, AGAIN],
     ['in angle brackets, with spaces', ` <${base64url}> `, AGAIN],
     ['lower case', base64url.toLowerCase(), CASE],
@@ -170,6 +199,21 @@ describe('a bearer token', () => {
   it.each([
     ['alone', token, 'as it should be'],
     ['Bearer twice', `Bearer Bearer ${token}`, REPEATED],
+    ['Bearer and a space behind', `Bearer ${token} `, REPEATED],
+    ['Bearer behind something', `x Bearer ${token}`, 'nothing fits'],
+    ['a quote inside', `${token.slice(0, 9)}"${token.slice(9)}`, 'nothing fits'],
+    ['Basic behind something', `x ${basic(token)}`, 'nothing fits'],
+    ['Basic before something', `${basic(token)} x`, 'nothing fits'],
+    [
+      'Basic and two spaces',
+      basic(token).replace(' ', '  '),
+      'bearer_format: It is sent as Basic.',
+    ],
+    [
+      'twice, with two spaces',
+      `x, Bearer  ${token}`,
+      'bearer_format: The header occurs more than once.',
+    ],
     ['Bearer and a colon', `bearer: ${token}`, REPEATED],
     ['Bearer and =', `BEARER=${token}`, REPEATED],
     ['double quotes', `Bearer "${token}"`, 'bearer_format: There is something around the token.'],
@@ -190,5 +234,12 @@ describe('a bearer token', () => {
     ['another', 'Bearer x', 'nothing fits'],
   ])('%s', (_, proof, how) => {
     expect(read('bearer', proof)).toBe(how);
+  });
+
+  it('is not put together from pieces', () => {
+    const digits = Buffer.from('12345678');
+    for (const proof of ['1234ab=5678', '1234Bearer 5678']) {
+      expect(first(readingsOf(clue('bearer', proof)), digits)).toBe('nothing fits');
+    }
   });
 });

@@ -84,6 +84,8 @@ const WORD = 'A word stands before it here.';
 
 describe('what stands in the configuration', () => {
   const cases: [cause: string, how: string, text: string, variant: string][] = [
+    ['secret_decoded', 'As base64.', 'abcdefGH', 'YWJjZGVmR0g'],
+    ['secret_list', HERE, 'abc"defghij,klmnopqrst', 'abc"defghij'],
     ['secret_whitespace', HERE, 'abc\u200bdef GH\u00ad\ufeff', 'abcdefGH'],
     ['secret_quoted', HERE, '"abcdefGH"', 'abcdefGH'],
     ['secret_quoted', HERE, "'abcdefGH '", 'abcdefGH'],
@@ -152,8 +154,11 @@ describe('what stands in the configuration', () => {
       expect(special(text).map(([, how]) => how)).not.toContain(WORD);
       expect(special(text).map(([, how]) => how)).not.toContain(NAMED);
     }
-    expect(special('414243444546474').map(([, how]) => how)).not.toContain('As hex.');
-    expect(special('x4142434445464748').map(([, , one]) => one)).not.toContain('ABCDEFGH');
+    for (const text of ['41424344454647481', '4142434445464748xy', 'x4142434445464748']) {
+      expect(special(text).map(([, , one]) => one)).not.toContain('ABCDEFGH');
+    }
+    expect(special('abcwhsec_defGH').map(([, , one]) => one)).not.toContain('abcdefGH');
+    expect(tried('["abcdef-GH"]').map(([cause]) => cause)).not.toContain('secret_list');
     expect(special('QUJDREVGR0g=!').map(([, how]) => how)).not.toContain('As base64.');
     expect(special('!QUJDREVGR0g=').map(([, how]) => how)).not.toContain('As base64.');
     expect(special('abcdefGHabcdefG').map(([cause]) => cause)).not.toContain('secret_copied');
@@ -163,7 +168,7 @@ describe('what stands in the configuration', () => {
 
   it('is split at sixteen secrets at most', () => {
     const many = Array.from({ length: 20 }, (_, at) => `secret-${10 + at}`);
-    const found = tried(many.join(',')).filter(([cause]) => cause === 'secret_list');
+    const found = tried(many.join(', ')).filter(([cause]) => cause === 'secret_list');
     expect(found.map(([, , one]) => one)).toEqual(many.slice(0, 16));
   });
 });

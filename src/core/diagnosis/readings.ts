@@ -90,24 +90,23 @@ function signatureReadings(proof: string, place: string): Reading[] {
   if (/^[0-9a-f]{64}$/i.test(proof)) return [bytesReading(Buffer.from(proof, 'hex'), null)];
   const readings: Reading[] = [];
   const pieces = proof.split(',', 4).map((piece) => piece.trim());
-  for (const piece of pieces) {
-    const repeated: Suspicion | null =
-      pieces.length > 1 && pieces.every((one) => !one.includes('='))
-        ? { cause: 'header_repeated', evidence: [`There is more than one in ${place}.`] }
-        : null;
-    readings.push(...pieceReadings(piece, repeated));
-  }
+  const several: Suspicion = pieces.some((one) => one.includes('='))
+    ? { cause: 'signature_encoding', evidence: [AROUND] }
+    : { cause: 'header_repeated', evidence: [`There is more than one in ${place}.`] };
+  for (const piece of pieces) readings.push(...pieceReadings(piece, several));
   return readings;
 }
 
+const AROUND = 'There is something before or around it.';
 /** What can stand before the digits or around them. */
 const WRAPPING = /^(?:[A-Za-z0-9_-]{1,20}[=: ]\s*|0x)|["'<>\s]+/gi;
 
-function pieceReadings(piece: string, repeated: Suspicion | null): Reading[] {
+/** @param several what it means if the piece is right as it stands: it is one of several */
+function pieceReadings(piece: string, several: Suspicion): Reading[] {
   const isSeparated = /^[0-9a-f]{2}(?:[: -][0-9a-f]{2})+$/i.test(piece);
   const bare = isSeparated ? piece : piece.replace(WRAPPING, '');
   const encoded = (how: string): Suspicion => ({ cause: 'signature_encoding', evidence: [how] });
-  const wrapped = bare === piece ? repeated : encoded('There is something before or around it.');
+  const wrapped = bare === piece ? several : encoded(AROUND);
   if (isSeparated) {
     return hexReadings(
       piece.replace(/[: -]/g, '').toLowerCase(),
@@ -117,12 +116,13 @@ function pieceReadings(piece: string, repeated: Suspicion | null): Reading[] {
   if (/^[0-9a-f]+$/i.test(bare)) return hexReadings(bare.toLowerCase(), wrapped);
   const text = decodeProof(bare);
   if (!BASE64.test(text)) return [];
-  const bytes = Buffer.from(text, 'base64');
+  const standard = text.replaceAll('-', '+').replaceAll('_', '/');
+  const bytes = Buffer.from(standard, 'base64');
   const ofHex = bytes.toString('latin1');
   const suspicion = encoded('It is in base64.');
   return HEX.test(ofHex) && bytes.length >= 32
     ? hexReadings(ofHex.toLowerCase(), suspicion)
-    : [...macReadings(bytes, suspicion), ...cut(text.replace(/=+$/, ''), 'base64')];
+    : [...macReadings(bytes, suspicion), ...cut(standard.replace(/=+$/, ''), 'base64')];
 }
 
 function hexReadings(digits: string, suspicion: Suspicion | null): Reading[] {

@@ -111,10 +111,7 @@ function variant(
   evidence: string,
   bytes: string | Uint8Array,
 ): SecretVariant {
-  return {
-    bytes: typeof bytes === 'string' ? Buffer.from(bytes) : bytes,
-    suspicion: { cause, evidence: [evidence] },
-  };
+  return { bytes: Buffer.from(bytes as string), suspicion: { cause, evidence: [evidence] } };
 }
 
 const ENTITIES: Readonly<Record<string, string>> = {
