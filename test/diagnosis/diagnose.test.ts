@@ -317,6 +317,7 @@ describe('a provider of a third party', () => {
     expect(diagnose(third(proof, 'signature_mismatch'), input)).toMatchObject({
       cause: 'body_consumed',
       confidence: 'proven',
+      evidence: [],
     });
   });
 

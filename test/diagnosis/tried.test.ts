@@ -102,6 +102,8 @@ describe('HitPay', () => {
     ['a form with a line break behind hmac', one, { headers: FORM, body: `${REQUEST}\n` }],
     ['a form with a mark before hmac', one, { headers: FORM, body: `\ufeff${BILLING}` }],
     ['a mark inside', one, { headers: FORM, body: 'a=1\ufeff2&hmac=1' }],
+    ['a mark inside hmac', one, { headers: FORM, body: 'a=1&hmac=12\ufeff34' }],
+    ['escaped spaces', one, { headers: FORM, body: 'a=1%202%203&hmac=1' }],
     ['equal values', one, { headers: FORM, body: 'b=1&a=1&c=0&d=1&hmac=1' }],
     ['capitals', one, { headers: FORM, body: 'Bb=1&a=2&Cc=3&a_b=4&aB=5&hmac=1' }],
     ['plus signs at the beginning', one, { headers: FORM, body: 'phone=+65+91+&hmac=1' }],
