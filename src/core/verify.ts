@@ -17,7 +17,7 @@ export function verify<P extends Provider>(
   input: DeliveryInput,
 ): EventOf<P> {
   const judged = delivery(input);
-  const judge = select(providerList(provider), judged);
+  const judge = isProvider(provider) ? provider : select(providerList(provider), judged);
   if (judged.contentType !== null && !judge.contentTypes.includes(judged.contentType)) {
     throw new WebhookError('content_type_unsupported');
   }

@@ -117,6 +117,7 @@ export function pipeline<Request>(
 ): (exchange: Exchange<Request>) => Promise<Outcome> {
   knownOptions('paymentWebhook', options, OPTIONS);
   const fixed = typeof source === 'function' ? null : providerList(source);
+  const fixedTypes = fixed && typesOf(fixed);
   const { limit = DEFAULT_LIMIT, bodyTimeout = DEFAULT_BODY_TIMEOUT } = options;
   const reading = {
     limit: boundedNumber('limit', limit, 1, 2 ** 30),
@@ -154,8 +155,8 @@ export function pipeline<Request>(
       const providers = fixed ?? (await providersFor(exchange.request));
       progress.providers = providers;
       const contentType = essence(headers['content-type']);
-      const judges = providers.length > 0 ? providers : [ANY_PROVIDER];
-      if (!judges.some((one) => accepts(one, contentType))) {
+      const types = fixedTypes ?? typesOf(providers);
+      if (contentType === null || !types.includes(contentType)) {
         throw new WebhookError('content_type_unsupported');
       }
       const body = await readBody(exchange, contentType, reading);
@@ -172,7 +173,9 @@ export function pipeline<Request>(
       );
       const judge = select(providers, deliveries[0] as Delivery);
       progress.provider = judge.name;
-      if (!accepts(judge, contentType)) throw new WebhookError('content_type_unsupported');
+      if (!judge.contentTypes.includes(contentType)) {
+        throw new WebhookError('content_type_unsupported');
+      }
       const claimed = authenticate(judge, body, deliveries, consumedAdvice);
       const probe = probeOf(req);
       if (probe) return await endProbe(probe, claimed, body, dedupe);
@@ -246,9 +249,10 @@ function refuseByHead(method: string | undefined, headers: IncomingHttpHeaders):
 /** Node has made every name lower-case and unique, so there is nothing to look through. */
 function headerOf(headers: IncomingHttpHeaders): Delivery['header'] {
   return (name) => {
-    const key = name.toLowerCase();
-    const value = Object.hasOwn(headers, key) ? headers[key] : undefined;
-    return Array.isArray(value) ? value.join(', ') : value;
+    const value = headers[name.toLowerCase()];
+    if (typeof value === 'string') return value;
+    // What every object has, such as `constructor`, is neither.
+    return Array.isArray(value) ? value.join(', ') : undefined;
   };
 }
 
@@ -256,11 +260,12 @@ function queryOf(url: string): Delivery['query'] {
   return (name) => queryValues(url, name);
 }
 
-/** An unknown merchant's route takes what any provider sends, so that it answers like a known one. */
-const ANY_PROVIDER = { contentTypes: ['application/json', 'application/x-www-form-urlencoded'] };
+/** What any provider sends. */
+const CONTENT_TYPES = ['application/json', 'application/x-www-form-urlencoded'];
 
-function accepts(provider: Pick<Provider, 'contentTypes'>, contentType: string | null): boolean {
-  return contentType !== null && provider.contentTypes.includes(contentType);
+/** An unknown merchant's route takes what any provider sends, so that it answers like a known one. */
+function typesOf(providers: readonly Provider[]): readonly string[] {
+  return providers.length > 0 ? providers.flatMap((one) => one.contentTypes) : CONTENT_TYPES;
 }
 
 /** Judges every text that the body can have been; the event comes from the one that fits. */
@@ -296,7 +301,7 @@ function facts<Request>({ req, url }: Exchange<Request>, { bodyLength }: Progres
 }
 
 /** A sender may write anything there, so only well-known types are repeated in a log. */
-const KNOWN_TYPES = [...ANY_PROVIDER.contentTypes, 'multipart/form-data', 'text/plain'];
+const KNOWN_TYPES = [...CONTENT_TYPES, 'multipart/form-data', 'text/plain'];
 
 function knownType(contentType: string | null): string | null {
   return contentType === null || KNOWN_TYPES.includes(contentType) ? contentType : 'other';
