@@ -129,7 +129,9 @@ const LONG = 1024;
 /** Whether the first number under a name is this one, written as an exact decimal. */
 function shows(text: string, name: string, number: number): boolean {
   const member = `"${name}":`;
-  NUMBER_HERE.lastIndex = text.indexOf(member) + member.length;
+  const at = text.indexOf(member);
+  if (at < 0) return false;
+  NUMBER_HERE.lastIndex = at + member.length;
   const token = NUMBER_HERE.exec(text)?.[1];
   return token !== undefined && decimal(token) !== null && Number(token) === number;
 }

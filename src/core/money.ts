@@ -87,7 +87,10 @@ function inMinorUnits(value: string, zeros: string): string {
  */
 export function decimal(amount: unknown): string | null {
   if (typeof amount !== 'string' && typeof amount !== 'number') return null;
-  if (isPlain(amount)) return String(amount);
+  // Most are whole numbers, of which there is no text to look at.
+  if (Number.isSafeInteger(amount) && (amount as number) > 0 && (amount as number) < 1e15) {
+    return String(amount);
+  }
   const text = String(amount);
   if (text.length > 40) return null;
   const value = text.includes(',') && GROUPED.test(text) ? text.replaceAll(',', '') : text;
@@ -95,11 +98,6 @@ export function decimal(amount: unknown): string | null {
   if (value.length <= MAX_SIGNIFICANT_DIGITS) return value;
   const significant = value.replace('.', '').replace(/^0+/, '');
   return significant.length <= MAX_SIGNIFICANT_DIGITS ? value : null;
-}
-
-/** A whole number of at most 15 digits, which needs no look at its text. */
-function isPlain(amount: unknown): boolean {
-  return Number.isSafeInteger(amount) && (amount as number) > 0 && (amount as number) < 1e15;
 }
 
 /** Compares two decimal texts as numbers, exactly. */

@@ -120,8 +120,8 @@ export function accountOf([first]: Keyring): string {
  */
 export function hexSignature(text: string | undefined): Buffer {
   if (text === undefined) throw new WebhookError('signature_missing');
-  // Of 64 characters, each of one byte, none stopped the reading.
-  if (text.length === 64 && Buffer.byteLength(text) === 64) {
+  // Of 64 bytes, which are digits only if none of them stopped the reading.
+  if (Buffer.byteLength(text) === 64) {
     const bytes = Buffer.from(text, 'hex');
     if (bytes.length === 32) return bytes;
   }

@@ -336,7 +336,7 @@ function namesIn(fields: JsonObject): Names {
     PHONE_NUMBER: 'PHONE_NUMBER',
     COMPLETED_AT: 'COMPLETED_AT',
   };
-  for (const key in fields) {
+  for (const key of Object.keys(fields)) {
     // Most names are of another length, or in capitals: these are not spelt anew.
     if (key.length !== 3 && key.length !== 6 && key.length !== 12) continue;
     if (Object.hasOwn(names, key)) continue;

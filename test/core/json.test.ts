@@ -338,12 +338,40 @@ describe('decodeJson: exactAt', () => {
       expect([null, 1000]).toContain(document.exactAt('na'));
     });
 
+    it('is not misled by a name that is not found', () => {
+      // The number stands as far from the beginning as `"na":` is long, less one.
+      const text = `{"":1000,"na" : 1e3,"s":"${'x'.repeat(2_000)}"}`;
+      expect(decode(text).exactAt('na')).toBeNull();
+    });
+
     it('has nothing where nothing is', () => {
       const document = body('"o":[1],"p":null');
       expect(document.exactAt('n')).toBeUndefined();
       expect(document.exactAt('n', 'o')).toBeUndefined();
       expect(document.exactAt('n', 'p')).toBeUndefined();
       expect(document.exactAt('n', 'q')).toBeUndefined();
+    });
+  });
+
+  describe('several numbers of one value and one name', () => {
+    const text = (length: number) => {
+      const rest = '{"o":{"n":1000},"n":1e3,"p":{"n": 1000.0 },"s":""}'.length;
+      return `{"o":{"n":1000},"n":1e3,"p":{"n": 1000.0 },"s":"${'x'.repeat(length - rest)}"}`;
+    };
+
+    it.each([100, 1_023, 1_024])('are told apart in %i bytes', (length) => {
+      expect(decode(text(length)).exactAt('n')).toBeNull();
+    });
+
+    it.each([1_025, 5_000])('are not in %i: it is the right value all the same', (length) => {
+      expect(decode(text(length)).exactAt('n')).toBe(1000);
+      expect(decode(text(length).replace('"n":1000}', '"n": 1000.00 }')).exactAt('n')).toBe(1000);
+      expect(decode(text(length).replace('"n":1000}', '"n":10e2}')).exactAt('n')).toBeNull();
+      expect(decode(text(length).replace('"n":1000}', '"n":"1000"}')).exactAt('n')).toBeNull();
+      expect(decode(text(length).replace('"n":1000}', '"n":1001}')).exactAt('n')).toBeNull();
+      expect(
+        decode(text(length).replace('"n":1000}', '"n":1000.00000000000000}')).exactAt('n'),
+      ).toBeNull();
     });
   });
 

@@ -172,6 +172,10 @@ describe('decimal', () => {
 
   it('counts significant digits, not leading zeros', () => {
     expect(decimal('0.000000000000001')).toBe('0.000000000000001');
+    expect(decimal(123456789012345)).toBe('123456789012345');
+    expect(decimal(999_999_999_999_999)).toBe('999999999999999');
+    expect(decimal(1_000_000_000_000_000)).toBeNull();
+    expect(decimal(1_234_567_890_123_456)).toBeNull();
     expect(decimal('123456789012345')).toBe('123456789012345');
     expect(decimal('1.23456789012345')).toBe('1.23456789012345');
     expect(decimal('1.234567890123456')).toBeNull();

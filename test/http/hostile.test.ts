@@ -213,6 +213,20 @@ describe.each(FRAMEWORKS)('%s: a hostile body', (framework) => {
   });
 
   it.each([
+    'constructor',
+    'toString',
+    'hasOwnProperty',
+  ])('finds no header %s that was not sent', async (header) => {
+    const app = await serve(framework, {
+      provider: dexchange({ bearer: { token: SECRET, header } }),
+    });
+    expectRefused(app, await post(app, dex()), 403, 'token_missing');
+    const sent = dex();
+    const answer = await post(app, { ...sent, headers: { ...sent.headers, [header]: SECRET } });
+    expect([answer.status, app.events.length]).toEqual([200, 1]);
+  });
+
+  it.each([
     '__proto__',
     '__proto__[polluted]',
     'constructor[prototype][polluted]',
