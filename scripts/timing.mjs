@@ -21,7 +21,8 @@ const CROPS = [1, 0.99, 0.95, 0.9, 0.75, 0.5];
 /** A chance or a bad moment of the machine does not come thrice with the same sign. */
 const RUNS = 3;
 
-const secret = 'secret-of-the-timing-test-0123456789';
+// Begins and ends with a letter: see `wrongAt`.
+const secret = 'secret-of-the-0123456789-timing-test';
 const keys = keyring('secret', secret);
 const body = Buffer.from('{"event":"payment.success","amount":1500}');
 const now = new Date();
@@ -31,7 +32,8 @@ const hex = mac.toString('hex');
 /**
  * A text that is wrong at one place. A new one each time, so that neither class has its place in memory. A letter
  * stays a letter and a digit a digit, since whoever reads hex goes another way for each: the classes would
- * differ in what stands there, and not only in where.
+ * differ in what stands there, and not only in where. For the same reason both places have a letter, or both a
+ * digit: with lists of 25 and of 9 others to choose from, the times differed by what was allocated before.
  *
  * @param {string} right @param {number} at @param {string} digits
  */
