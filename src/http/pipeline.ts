@@ -249,10 +249,9 @@ function refuseByHead(method: string | undefined, headers: IncomingHttpHeaders):
 /** Node has made every name lower-case and unique, so there is nothing to look through. */
 function headerOf(headers: IncomingHttpHeaders): Delivery['header'] {
   return (name) => {
-    const value = headers[name.toLowerCase()];
-    if (typeof value === 'string') return value;
-    // What every object has, such as `constructor`, is neither.
-    return Array.isArray(value) ? value.join(', ') : undefined;
+    const key = name.toLowerCase();
+    const value = Object.hasOwn(headers, key) ? headers[key] : undefined;
+    return Array.isArray(value) ? value.join(', ') : value;
   };
 }
 
