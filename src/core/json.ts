@@ -11,17 +11,9 @@ export interface JsonDocument {
   readonly value: JsonObject;
   /**
    * The same object, with null for every number that was not written as an exact decimal: one with an
-   * exponent or more than 15 significant digits. It looks through the whole body.
+   * exponent or more than 15 significant digits. Read money from here.
    */
   readonly exact: JsonObject;
-  /**
-   * What stands under a name, as `exact` has it. Read money from here: in a long body it looks for this
-   * number alone. (Of several numbers of one value and one name it may find another one, which is written
-   * exactly.)
-   *
-   * @param within the name of the object that it is a field of. Default: the object at the top
-   */
-  exactAt(name: string, within?: string): unknown;
 }
 
 /** Deeper than any provider's body by far. */
@@ -34,31 +26,9 @@ const MAX_DEPTH = 32;
  * @throws WebhookError `body_malformed`
  */
 export function decodeJson(body: Uint8Array): JsonDocument {
-  return new DecodedJson(decodeUtf8(body));
-}
-
-class DecodedJson implements JsonDocument {
-  readonly value: JsonObject;
-  readonly #text: string;
-  #exact: JsonObject | undefined;
-
-  constructor(text: string) {
-    this.value = parsed(text);
-    this.#text = text;
-  }
-
-  get exact(): JsonObject {
-    this.#exact ??= INEXACT.test(this.#text) ? withoutInexact(this.#text) : this.value;
-    return this.#exact;
-  }
-
-  exactAt(name: string, within?: string): unknown {
-    if (this.#text.length > LONG) {
-      const found = fieldOf(this.value, name, within);
-      if (typeof found !== 'number' || shows(this.#text, name, found)) return found;
-    }
-    return fieldOf(this.exact, name, within);
-  }
+  const text = decodeUtf8(body);
+  const value = parsed(text);
+  return { value, exact: mayBeInexact(text, nestedIn(value)) ? withoutInexact(text) : value };
 }
 
 /**
@@ -67,7 +37,9 @@ class DecodedJson implements JsonDocument {
  * @throws WebhookError `body_malformed`
  */
 export function decodeObject(body: Uint8Array): JsonObject {
-  return parsed(decodeUtf8(body));
+  const value = parsed(decodeUtf8(body));
+  nestedIn(value);
+  return value;
 }
 
 function parsed(text: string): JsonObject {
@@ -78,8 +50,14 @@ function parsed(text: string): JsonObject {
     // The parser's own message quotes the body, so it must not become the cause.
     throw new WebhookError('body_malformed');
   }
-  if (!isObject(value) || !withinDepth(value)) throw new WebhookError('body_malformed');
+  if (!isObject(value)) throw new WebhookError('body_malformed');
   return value;
+}
+
+function nestedIn(value: JsonObject): number {
+  const nested = countNested(value);
+  if (nested === Infinity) throw new WebhookError('body_malformed');
+  return nested;
 }
 
 /** Whether a value is a JSON object: neither null nor an array. */
@@ -94,58 +72,53 @@ export function textOrNull(value: unknown): string | null {
 
 /** Whether a value is nested at most 32 levels deep, so that what recurses over it cannot run out of stack. */
 export function withinDepth(value: unknown): boolean {
-  return !isNested(value) || isWithin(value, MAX_DEPTH);
+  return typeof value !== 'object' || value === null || countNested(value) < Infinity;
 }
 
-/** Every value of every body is looked at: no call for one that is nothing nested, no list of names. */
-function isWithin(value: object, levels: number): boolean {
-  if (levels === 0) return false;
+/** How many objects and lists there are, itself included; infinitely many if they are nested too deep. */
+function countNested(value: object, levels: number = MAX_DEPTH): number {
+  if (levels === 0) return Infinity;
+  let count = 1;
+  // Every value of every body is looked at: no call for one that is nothing nested, no list of names.
   if (Array.isArray(value)) {
     for (let at = 0; at < value.length; at++) {
       const one: unknown = value[at];
-      if (isNested(one) && !isWithin(one, levels - 1)) return false;
+      if (typeof one === 'object' && one !== null) count += countNested(one, levels - 1);
     }
-    return true;
+    return count;
   }
   for (const key in value) {
     const one = (value as JsonObject)[key];
-    if (isNested(one) && !isWithin(one, levels - 1)) return false;
+    if (typeof one === 'object' && one !== null) count += countNested(one, levels - 1);
   }
-  return true;
+  return count;
 }
-
-function isNested(value: unknown): value is object {
-  return typeof value === 'object' && value !== null;
-}
-
-function fieldOf(object: JsonObject, name: string, within?: string): unknown {
-  const owner = within === undefined ? object : object[within];
-  return isObject(owner) ? owner[name] : undefined;
-}
-
-/** Characters from which on it takes longer to look through a text than to look for a number in it. */
-const LONG = 1024;
-
-/** Whether the first number under a name is this one, written as an exact decimal. */
-function shows(text: string, name: string, number: number): boolean {
-  const member = `"${name}":`;
-  const at = text.indexOf(member);
-  if (at < 0) return false;
-  NUMBER_HERE.lastIndex = at + member.length;
-  const token = NUMBER_HERE.exec(text)?.[1];
-  return token !== undefined && decimal(token) !== null && Number(token) === number;
-}
-
-const NUMBER_HERE = /\s*([\d.]+)(?=[\s,}])/y;
 
 // Numbers with an exponent, or with more than 15 digits, after what can stand before a number. Each begins
 // with what cannot be passed over but in steps of several characters, and looks back only when that is
-// found: this reads every short body, and as one pattern it takes half the time of two. (What has a sign
-// is negative, and so is its value.)
+// found: this reads every body, and as one pattern it takes half the time of two. (What has a sign is
+// negative, and so is its value.)
 const EXPONENT = '[:,[\\s\\d.-]\\d[eE][+\\-\\d](?<=[:,[\\s]-?\\d[\\d.]*[eE][+\\-\\d])';
 const LONG_NUMBER = `${'[\\d.]'.repeat(16)}(?<=[:,[\\s]-?[\\d.]{16})`;
-/** It may also hit inside a string, which only costs the second parse. */
 const INEXACT = new RegExp(`${EXPONENT}|${LONG_NUMBER}`);
+/** Characters for each object and list from which on most of a text is long strings. */
+const LONG_STRINGS = 1024;
+
+/**
+ * Finds most bodies free of inexact numbers. It may also hit inside a string, which only costs the
+ * second parse.
+ */
+function mayBeInexact(text: string, nested: number): boolean {
+  if (text.length < nested * LONG_STRINGS) return INEXACT.test(text);
+  // The search for the end of a long string is the engine's fastest.
+  let start = 0;
+  for (let open = text.indexOf('"'); open >= 0; open = text.indexOf('"', start)) {
+    if (INEXACT.test(text.slice(start, open))) return true;
+    start = closingQuote(text, open) + 1;
+  }
+  return INEXACT.test(text.slice(start));
+}
+
 const NUMBER = /-?\d[\d.eE+-]*/g;
 
 /** `text` is valid JSON here, so a token outside of strings that begins with a digit or a minus is a number. */

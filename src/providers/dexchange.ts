@@ -273,15 +273,15 @@ function normalise(
   scheme: string,
   trust: 'signed' | 'token',
   keyId: string,
-  document: JsonDocument,
+  { value, exact }: JsonDocument,
 ): DexchangeEvent {
-  const { value } = document;
-  const names = namesIn(value);
-  const status = statusOf(value[names.STATUS]);
+  const told = toldIn(value);
+  const amounts = exact === value ? told : toldIn(exact);
+  const status = statusOf(told);
   const type = statusType(status);
   const paymentId = textOrNull(value.id);
   const reference = textOrNull(value.externalTransactionId);
-  const completedAt = new Date(textOrNull(value[names.COMPLETED_AT]) ?? Number.NaN);
+  const completedAt = new Date(textOrNull(told.COMPLETED_AT) ?? Number.NaN);
   return {
     provider: 'dexchange',
     scheme,
@@ -291,10 +291,10 @@ function normalise(
     type,
     paymentId,
     reference,
-    amount: money(document.exactAt(names.AMOUNT), CURRENCY),
-    fee: money(document.exactAt(names.FEE), CURRENCY),
+    amount: money(amounts.AMOUNT, CURRENCY),
+    fee: money(amounts.FEE, CURRENCY),
     net: null,
-    customer: { name: null, phone: textOrNull(value[names.PHONE_NUMBER]), email: null },
+    customer: { name: null, phone: textOrNull(told.PHONE_NUMBER), email: null },
     occurredAt: Number.isNaN(completedAt.getTime()) ? null : completedAt,
     payload: value as JsonObject & DexchangePayload,
   };
@@ -318,39 +318,34 @@ function identity(
   return eventId('dexchange', known, paymentId ?? '', state);
 }
 
-/** How the names that occur in several spellings (`STATUS`, `Status`, `status`) are written in a body. */
-interface Names {
-  STATUS: string;
-  AMOUNT: string;
-  FEE: string;
-  PHONE_NUMBER: string;
-  COMPLETED_AT: string;
+/** The fields whose names occur in several spellings (`STATUS`, `Status`, `status`). */
+interface Told {
+  STATUS: unknown;
+  AMOUNT: unknown;
+  FEE: unknown;
+  PHONE_NUMBER: unknown;
+  COMPLETED_AT: unknown;
 }
 
 /** @throws WebhookError `field_ambiguous` if two spellings disagree */
-function namesIn(fields: JsonObject): Names {
-  const names: Names = {
-    STATUS: 'STATUS',
-    AMOUNT: 'AMOUNT',
-    FEE: 'FEE',
-    PHONE_NUMBER: 'PHONE_NUMBER',
-    COMPLETED_AT: 'COMPLETED_AT',
-  };
+function toldIn(fields: JsonObject): Told {
+  const { STATUS, AMOUNT, FEE, PHONE_NUMBER, COMPLETED_AT } = fields;
+  const told: Told = { STATUS, AMOUNT, FEE, PHONE_NUMBER, COMPLETED_AT };
   for (const key of Object.keys(fields)) {
     // Most names are of another length, or in capitals: these are not spelt anew.
     if (key.length !== 3 && key.length !== 6 && key.length !== 12) continue;
-    if (Object.hasOwn(names, key)) continue;
+    if (Object.hasOwn(told, key)) continue;
     const name = key.toUpperCase();
-    if (!Object.hasOwn(names, name)) continue;
-    const before = fields[names[name as keyof Names]];
+    if (!Object.hasOwn(told, name)) continue;
+    const before = told[name as keyof Told];
     if (before !== undefined && before !== fields[key]) throw new WebhookError('field_ambiguous');
-    names[name as keyof Names] = key;
+    told[name as keyof Told] = fields[key];
   }
-  return names;
+  return told;
 }
 
-function statusOf(status: unknown): string {
-  return typeof status === 'string' ? status.toUpperCase() : '';
+function statusOf({ STATUS }: Told): string {
+  return typeof STATUS === 'string' ? STATUS.toUpperCase() : '';
 }
 
 function statusType(status: string): PaymentEventType {
@@ -414,9 +409,8 @@ function confirmation(options: DexchangeConfirmOptions) {
     if (storedId !== undefined && (await storedIdOf(reference)) !== paymentId) {
       throw new WebhookError('confirmation_mismatch');
     }
-    const answer = await ask(paymentId);
-    const names = namesIn(answer);
-    const status = statusOf(answer[names.STATUS]);
+    const answer = toldIn(await ask(paymentId));
+    const status = statusOf(answer);
     if (status === '') throw new WebhookError('confirmation_unavailable');
     const type = statusType(status);
     // A claimed success that the API does not know is refused rather than passed on as pending, so
@@ -435,7 +429,7 @@ function confirmation(options: DexchangeConfirmOptions) {
         type === 'other' ? status : type,
       ),
       type,
-      amount: money(answer[names.AMOUNT], CURRENCY),
+      amount: money(answer.AMOUNT, CURRENCY),
     };
   };
 

@@ -143,10 +143,10 @@ function restringified(body: Uint8Array): Uint8Array {
   }
 }
 
-function normalise(scheme: string, keyId: string, document: JsonDocument): HatexcardEvent {
-  const { value } = document;
+function normalise(scheme: string, keyId: string, { value, exact }: JsonDocument): HatexcardEvent {
   const payload = value as HatexcardPayload;
-  const [fields, within] = isObject(value.data) ? [value.data, 'data'] : [value];
+  const fields = isObject(value.data) ? value.data : value;
+  const amounts = isObject(exact.data) ? exact.data : exact;
   const type = eventType(value.event);
   const paymentId = textOrNull(fields.transaction_id);
   const order = textOrNull(fields.order_id);
@@ -161,9 +161,9 @@ function normalise(scheme: string, keyId: string, document: JsonDocument): Hatex
     type,
     paymentId,
     reference,
-    amount: money(document.exactAt('amount', within), currency),
-    fee: money(document.exactAt('api_fee', within), currency),
-    net: money(document.exactAt('amount_received', within), currency),
+    amount: money(amounts.amount, currency),
+    fee: money(amounts.api_fee, currency),
+    net: money(amounts.amount_received, currency),
     customer: { name: textOrNull(fields.customer_name), phone: null, email: null },
     occurredAt: instant(value.created ?? value.timestamp),
     payload,

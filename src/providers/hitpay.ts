@@ -402,11 +402,10 @@ function isCharge(value: JsonObject): boolean {
   return typeof value.id === 'string' && ('refunded_amount' in value || hasRequest);
 }
 
-function charge(document: JsonDocument): Facts {
-  const { value } = document;
-  const amount = money(document.exactAt('amount'), value.currency);
-  const told = document.exactAt('refunded_amount');
-  const refunded = money(told === undefined ? 0 : told, value.currency)?.value ?? null;
+function charge({ value, exact }: JsonDocument): Facts {
+  const amount = money(exact.amount, value.currency);
+  const { refunded_amount: told = 0 } = exact;
+  const refunded = money(told, value.currency)?.value ?? null;
   const type = chargeType(value.status, amount?.value ?? null, refunded);
   const paymentId = textOrNull(value.id);
   const request = isObject(value.payment_request) ? value.payment_request : {};
@@ -455,8 +454,7 @@ function isPaymentRequest(value: JsonObject): boolean {
   );
 }
 
-function paymentRequest(document: JsonDocument): Facts {
-  const { value } = document;
+function paymentRequest({ value, exact }: JsonDocument): Facts {
   const type = statusType(value.status);
   const payments = (Array.isArray(value.payments) ? value.payments : []).filter(isObject);
   // A request can have failed attempts before the one that paid.
@@ -472,7 +470,7 @@ function paymentRequest(document: JsonDocument): Facts {
     type,
     paymentId,
     reference,
-    amount: money(document.exactAt('amount'), value.currency),
+    amount: money(exact.amount, value.currency),
     customer: customer(value),
   };
 }
