@@ -167,8 +167,8 @@ export function dexchange(options: DexchangeOptions): Provider<DexchangeEvent> {
       // Parsed once, and only when a proof or the event needs it: a signature is checked before.
       let parsed: JsonDocument | undefined;
       const document = () => (parsed ??= decodeJson(delivery.body));
-      const [keyId = ''] = proofs.map((proof) => proof.keyId(delivery, document));
-      return normalise(first.scheme, first.trust, keyId, document());
+      const keyIds = proofs.map((proof) => proof.keyId(delivery, document));
+      return normalise(first.scheme, first.trust, keyIds[0] as string, document());
     },
     ...given(options.confirm, (confirm) => ({ confirm: confirmation(confirm) })),
   };
@@ -199,14 +199,15 @@ function tokenProof(options: NonNullable<DexchangeOptions['token']>): Proof {
     trust: 'token',
     isThere: (delivery) => delivery.query(TOKEN_PARAMETER).length > 0,
     keyId(delivery, document) {
-      const [token, ...more] = delivery.query(TOKEN_PARAMETER);
+      const tokens = delivery.query(TOKEN_PARAMETER);
+      const token = tokens[0];
       if (token === undefined) throw new WebhookError('token_missing');
       // Read before it is authenticated, since the token is for this order.
       const order = document().value.externalTransactionId;
       const mac = base64urlMac(token);
       const keyId =
-        more.length === 0 && mac !== undefined && isOrderId(order)
-          ? signingKey(keys, mac, delivery.receivedAt, TOKEN_LABEL, order)
+        tokens.length === 1 && mac !== undefined && isOrderId(order)
+          ? signingKey(keys, mac, delivery.receivedAt, TOKEN_LABEL + order)
           : undefined;
       if (keyId === undefined) throw new WebhookError('token_mismatch');
       return keyId;
@@ -273,9 +274,11 @@ function normalise(
   scheme: string,
   trust: 'signed' | 'token',
   keyId: string,
-  { value, exact }: JsonDocument,
+  document: JsonDocument,
 ): DexchangeEvent {
+  const { value } = document;
   const told = toldIn(value);
+  const exact = document.exactFor(told.names);
   const amounts = exact === value ? told : toldIn(exact);
   const status = statusOf(told);
   const type = statusType(status);
@@ -325,21 +328,25 @@ interface Told {
   FEE: unknown;
   PHONE_NUMBER: unknown;
   COMPLETED_AT: unknown;
+  /** The names under which amount and fee may stand. */
+  names: string[];
 }
 
 /** @throws WebhookError `field_ambiguous` if two spellings disagree */
 function toldIn(fields: JsonObject): Told {
   const { STATUS, AMOUNT, FEE, PHONE_NUMBER, COMPLETED_AT } = fields;
-  const told: Told = { STATUS, AMOUNT, FEE, PHONE_NUMBER, COMPLETED_AT };
+  const names = ['AMOUNT', 'FEE'];
+  const told: Told = { STATUS, AMOUNT, FEE, PHONE_NUMBER, COMPLETED_AT, names };
   for (const key of Object.keys(fields)) {
     // Most names are of another length, or in capitals: these are not spelt anew.
     if (key.length !== 3 && key.length !== 6 && key.length !== 12) continue;
     if (Object.hasOwn(told, key)) continue;
     const name = key.toUpperCase();
     if (!Object.hasOwn(told, name)) continue;
-    const before = told[name as keyof Told];
+    const before = told[name as 'STATUS'];
     if (before !== undefined && before !== fields[key]) throw new WebhookError('field_ambiguous');
-    told[name as keyof Told] = fields[key];
+    told[name as 'STATUS'] = fields[key];
+    if (name === 'AMOUNT' || name === 'FEE') names.push(key);
   }
   return told;
 }

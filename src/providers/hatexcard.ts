@@ -17,6 +17,7 @@ const SCHEMES = ['timestamped', 'body'] as const;
 const DEFAULT_TOLERANCE = 300;
 /** What the gateway sends as `order_id` when the merchant gave none. */
 const NO_ORDER = 'N/A';
+const AMOUNTS = ['amount', 'amount_received', 'api_fee'] as const;
 
 /** Options of {@link hatexcard}. */
 export interface HatexcardOptions {
@@ -143,9 +144,11 @@ function restringified(body: Uint8Array): Uint8Array {
   }
 }
 
-function normalise(scheme: string, keyId: string, { value, exact }: JsonDocument): HatexcardEvent {
+function normalise(scheme: string, keyId: string, document: JsonDocument): HatexcardEvent {
+  const { value } = document;
   const payload = value as HatexcardPayload;
   const fields = isObject(value.data) ? value.data : value;
+  const exact = document.exactFor(AMOUNTS.filter((name) => fields[name] !== undefined));
   const amounts = isObject(exact.data) ? exact.data : exact;
   const type = eventType(value.event);
   const paymentId = textOrNull(fields.transaction_id);

@@ -402,7 +402,9 @@ function isCharge(value: JsonObject): boolean {
   return typeof value.id === 'string' && ('refunded_amount' in value || hasRequest);
 }
 
-function charge({ value, exact }: JsonDocument): Facts {
+function charge(document: JsonDocument): Facts {
+  const { value } = document;
+  const exact = document.exactFor(['amount']);
   const amount = money(exact.amount, value.currency);
   const { refunded_amount: told = 0 } = exact;
   const refunded = money(told, value.currency)?.value ?? null;
@@ -454,7 +456,8 @@ function isPaymentRequest(value: JsonObject): boolean {
   );
 }
 
-function paymentRequest({ value, exact }: JsonDocument): Facts {
+function paymentRequest(document: JsonDocument): Facts {
+  const { value } = document;
   const type = statusType(value.status);
   const payments = (Array.isArray(value.payments) ? value.payments : []).filter(isObject);
   // A request can have failed attempts before the one that paid.
@@ -470,7 +473,7 @@ function paymentRequest({ value, exact }: JsonDocument): Facts {
     type,
     paymentId,
     reference,
-    amount: money(exact.amount, value.currency),
+    amount: money(document.exactFor(['amount']).amount, value.currency),
     customer: customer(value),
   };
 }

@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
@@ -271,9 +272,15 @@ describe('decodeJson: exact', () => {
       `{"a":[${'1,'.repeat(size / 2)}-1]}`,
       `{"a":"${'1'.repeat(size)}","n":1e1}`,
       `{"a":"${',1.'.repeat(size / 3)}","n":1}`,
+      `{"amount"${' '.repeat(size)}:${' '.repeat(size)}1}`,
+      `{"a":[${'{"FEE":1,"amount":1},'.repeat(size / 20)}1]}`,
+      `{"a":["","${'amount\\":'.repeat(size / 9)}",{},{},{},[]]}`,
+      `{"amount":${'1'.repeat(size)}}`,
     ]) {
       const start = performance.now();
-      decode(text);
+      const document = decode(text);
+      document.exactFor(['amount', 'FEE', 'n']);
+      expect(document.exact.a).toEqual(document.value.a);
       expect(performance.now() - start).toBeLessThan(1_000);
     }
   });
@@ -306,4 +313,63 @@ describe('textOrNull', () => {
   ])('of %j is %j', (value, text) => {
     expect(textOrNull(value)).toBe(text);
   });
+});
+
+describe('decodeJson: exactFor', () => {
+  const INEXACT = ['1e3', '-1E3', '1.5e+3', '0.1e4', '1234567890123456', '-1500.0000000000001'];
+  const EXACT = ['1500', '1500.00', '-1500', '123456789012345', '0.5', '"1e3"', 'null', '[1500]'];
+  const NAMES = ['amount', 'AMOUNT', 'Amount', 'api_fee', 'FEE', 'f'];
+
+  describe.each(NAMES)('%s', (name) => {
+    const BODIES: [shown: string, body: (number: string) => string][] = [
+      ['alone', (number) => `{"${name}":${number}}`],
+      ['with white space', (number) => `{ "${name}" \r\n:\t${number} }`],
+      ['nested', (number) => `{"data":{"${name}":${number}},"n":1}`],
+      ['the second of two', (number) => `{"${name}":1000,"n":{"${name}":${number}}}`],
+      ['twice in one object', (number) => `{"${name}":1000,"${name}":${number}}`],
+      ['before the same, exact', (number) => `{"${name}":${number},"n":{"${name}":1000}}`],
+      ['at the end of a longer name', (number) => `{"refunded_${name}":${number}}`],
+      ['after a text that looks like it', (number) => `{"s":"${name}\\":1","${name}":${number}}`],
+      ['among many', (number) => `{"s":[${'{"x":1},'.repeat(2_000)}{}],"${name}":${number}}`],
+      ['before a long text', (number) => `{"${name}":${number},"s":"${'x'.repeat(5_000)}"}`],
+      ['with an escaped letter', (number) => `{"${escaped(name)}":${number}}`],
+      ['with an escaped letter of two', (number) => `{"${name}":1,"${escaped(name)}":${number}}`],
+    ];
+
+    it.each(BODIES)('has null for what is not exact: %s', (_, body) => {
+      for (const number of INEXACT) {
+        const document = decode(body(number));
+        expect(document.exactFor([name])).toEqual(document.exact);
+        expect(document.exactFor(['other', name])).not.toEqual(document.value);
+      }
+    });
+
+    it.each(BODIES)('is the object itself where all are exact: %s', (_, body) => {
+      for (const number of EXACT) {
+        const document = decode(body(number));
+        expect(document.exactFor([name])).toEqual(document.value);
+      }
+    });
+
+    it('leaves numbers of other names', () => {
+      const document = decode(`{"x":1e3,"y":"1e3","${name}":1500,"${name}s":1e3,"list":[1e3]}`);
+      expect(document.exactFor([name])).toBe(document.value);
+      expect(document.exactFor([])).toBe(document.value);
+      expect(document.exactFor([name, 'x'])).toBe(document.exact);
+    });
+  });
+
+  it('does not show the body when it is printed', () => {
+    const document = decode('{"n":1}');
+    expect(inspect(document, { showHidden: true })).not.toContain('"n"');
+  });
+
+  it('gives the same object again', () => {
+    const document = decode('{"n":1e3}');
+    expect(document.exact).toBe(document.exact);
+  });
+
+  function escaped(name: string): string {
+    return `\\u00${name.charCodeAt(0).toString(16)}${name.slice(1)}`;
+  }
 });

@@ -12,6 +12,7 @@ import {
   DECIMALS,
   isSame,
   Malformed,
+  numbersNamed,
   readBase64url,
   readDecimal,
   readEssence,
@@ -161,7 +162,20 @@ const NOT_NUMBERS = [
   '1_0',
   '-',
 ];
-const NAMES = ['a', 'b', 'amount', 'data', '__proto__', 'constructor', '', '1', '0', 'é', 'AMOUNT'];
+const NAMES = [
+  'a',
+  'b',
+  'amount',
+  'amoun\\u0074',
+  'data',
+  '__proto__',
+  'constructor',
+  '',
+  '1',
+  '0',
+  'é',
+  'AMOUNT',
+];
 const JSON_WORDS = [
   ...'{}[],:"\\e.-0 \n\x00\xff',
   ...['\\u00', '\\ud83d', '1e5', '//', 'null', '1234567890123456', '"__proto__":{"x":1},'],
@@ -301,6 +315,11 @@ describe('bodies', () => {
       if (!expected) throw fault('accepted', at, bytes);
       if (!isSame(value.value, expected.value)) throw fault('another value', at, bytes);
       if (!isSame(value.exact, expected.exact)) throw fault('other exact numbers', at, bytes);
+      const name = chance.of(['a', 'amount', 'AMOUNT']);
+      const found = numbersNamed(name, value.exactFor([name]));
+      if (!isSame(found, numbersNamed(name, expected.exact))) {
+        throw fault('other exact numbers of a name', at, bytes);
+      }
       return true;
     };
   });

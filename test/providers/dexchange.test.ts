@@ -461,9 +461,24 @@ describe('dexchange: the event', () => {
     ['9007199254740993', null],
     ['null', null],
     ['{"toString":1,"valueOf":1}', null],
-  ])('AMOUNT %s is %j', (json, value) => {
-    const body = JSON.stringify({ ...BODY, AMOUNT: 'HERE' }).replace('"HERE"', json);
-    expect(deliver({ body }).amount?.value ?? null).toBe(value);
+  ])('%s as AMOUNT or FEE, in any spelling, is %j', (json, value) => {
+    const { AMOUNT: _, FEE: __, ...rest } = BODY;
+    const read = (name: string) =>
+      deliver({ body: JSON.stringify({ ...rest, [name]: 'HERE' }).replace('"HERE"', json) });
+    for (const name of ['AMOUNT', 'Amount', 'amount', 'aMoUnT']) {
+      expect(read(name).amount?.value ?? null).toBe(value);
+    }
+    for (const name of ['FEE', 'Fee', 'fee']) {
+      expect(read(name).fee?.value ?? null).toBe(value);
+    }
+  });
+
+  it('refuses two spellings of which one is no exact number', () => {
+    const { AMOUNT: _, ...rest } = BODY;
+    for (const twice of ['"AMOUNT":5000,"amount":5e3', '"AMOUNT":5e3,"amount":5000']) {
+      const body = JSON.stringify(rest).replace('{', `{${twice},`);
+      expect(code(() => deliver({ body }))).toBe('field_ambiguous');
+    }
   });
 
   it.each([

@@ -471,6 +471,22 @@ describe('hatexcard: the event', () => {
   });
 
   it.each([
+    ['amount', 'amount'],
+    ['amount_received', 'net'],
+    ['api_fee', 'fee'],
+  ] as const)('%s with an exponent or too many digits gives no %s, and the rest', (field, of) => {
+    for (const number of ['1e3', '1500.0000000000001']) {
+      const write = (body: string) => body.replace('"HERE"', number);
+      const signed = deliver({ body: write(paid({ [field]: 'HERE' })) });
+      const flat = deliver({ body: write(guide({ ...data, [field]: 'HERE' })), timestamp: null });
+      for (const { amount, fee, net } of [signed, flat]) {
+        const expected = { amount: '1500.5', fee: '75', net: '1425.5', [of]: undefined };
+        expect({ amount: amount?.value, fee: fee?.value, net: net?.value }).toEqual(expected);
+      }
+    }
+  });
+
+  it.each([
     [undefined, 'HTG'],
     [null, 'HTG'],
     ['usd', 'USD'],

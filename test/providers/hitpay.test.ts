@@ -589,6 +589,19 @@ describe('hitpay/event: payment_request', () => {
   });
 });
 
+describe('hitpay/event: payment_request with an amount that is a number', () => {
+  it.each([
+    ['599', '599'],
+    ['599.50', '599.5'],
+    ['1e3', undefined],
+    ['599.0000000000001', undefined],
+    ['-599', undefined],
+  ])('%s is %j', (number, value) => {
+    const body = JSON.stringify({ ...PAYMENT_REQUEST, amount: 'HERE' }).replace('"HERE"', number);
+    expect(event(body).amount?.value).toBe(value);
+  });
+});
+
 describe('hitpay/event: charge', () => {
   it('gives the event', () => {
     expect(event(CHARGE)).toEqual({

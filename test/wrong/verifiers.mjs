@@ -308,8 +308,8 @@ export const WRONG = [
       ],
       [
         DEXCHANGE,
-        '? signingKey(keys, mac, delivery.receivedAt, TOKEN_LABEL, order)',
-        "? signingKey(keys, mac, delivery.receivedAt, TOKEN_LABEL, '')",
+        '? signingKey(keys, mac, delivery.receivedAt, TOKEN_LABEL + order)',
+        '? signingKey(keys, mac, delivery.receivedAt, TOKEN_LABEL)',
       ],
     ],
     tests: dexchangeTest,
@@ -319,8 +319,8 @@ export const WRONG = [
     edits: [
       [
         DEXCHANGE,
-        "const [keyId = ''] = proofs.map((proof) => proof.keyId(delivery, document));",
-        "const there = proofs.filter((proof) => proof.isThere(delivery));\n      const [keyId = ''] = (there.length > 0 ? there : proofs).map((proof) => proof.keyId(delivery, document));",
+        'const keyIds = proofs.map((proof) => proof.keyId(delivery, document));',
+        'const there = proofs.filter((proof) => proof.isThere(delivery));\n      const keyIds = (there.length > 0 ? there : proofs).map((proof) => proof.keyId(delivery, document));',
       ],
     ],
     tests: dexchangeTest,
@@ -395,11 +395,24 @@ export const WRONG = [
     edits: [
       [
         JSON_BODY,
-        'exact: mayBeInexact(text, nestedIn(value)) ? withoutInexact(text) : value',
-        'exact: value',
+        'for (const name of names) if (mayBeInexactNamed(name, this.#text)) return this.exact;',
+        '',
       ],
     ],
+    tests: 'test/providers',
+  },
+  {
+    name: 'looks for amounts under unescaped names only',
+    edits: [
+      [JSON_BODY, '|${ESCAPED_NAME.source}`', '`'],
+      [JSON_BODY, 'if (mayEscapeNames(text)) return true;', ''],
+    ],
     tests: 'test/core/json.test.ts',
+  },
+  {
+    name: 'takes the fee of two spellings as JSON.parse has rounded it',
+    edits: [[DEXCHANGE, "if (name === 'AMOUNT' || name === 'FEE') names.push(key);", '']],
+    tests: 'test/providers/dexchange.test.ts',
   },
   {
     name: 'replaces faults of UTF-8',
