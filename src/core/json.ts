@@ -14,14 +14,6 @@ export interface JsonDocument {
    * exponent or more than 15 significant digits. Read money from here.
    */
   readonly exact: JsonObject;
-  /**
-   * An object whose numbers of these names are as in `exact`, while others may not be. Takes less time,
-   * since only these are looked for.
-   *
-   * @param names what the names end with, in letters, digits and underscores: `amount` is for
-   *   `refunded_amount` too. The provider's own, not whatever a sender chose
-   */
-  exactFor(names: readonly string[]): JsonObject;
 }
 
 /** Deeper than any provider's body by far. */
@@ -31,40 +23,23 @@ const MAX_DEPTH = 32;
  * Decodes a body strictly: UTF-8 without faults, a JSON object at the top, at most 32 levels deep.
  * Call it only after the bytes were authenticated.
  *
+ * @param amountNames gives the names of the numbers for which `exact` is needed, or their ends: `amount`
+ *   is for `refunded_amount` too. They are letters, digits and underscores. Then `exact` says nothing of
+ *   other numbers, and a long body takes less time. Default: all numbers
  * @throws WebhookError `body_malformed`
  */
-export function decodeJson(body: Uint8Array): JsonDocument {
+export function decodeJson(
+  body: Uint8Array,
+  amountNames?: (value: JsonObject) => readonly string[],
+): JsonDocument {
   const text = decodeUtf8(body);
   const value = parsed(text);
-  return new DecodedJson(text, value, nestedIn(value));
-}
-
-class DecodedJson implements JsonDocument {
-  readonly value: JsonObject;
-  // What stands in the text is for nobody who prints this.
-  readonly #text: string;
-  readonly #nested: number;
-  #exact: JsonObject | undefined;
-
-  constructor(text: string, value: JsonObject, nested: number) {
-    this.value = value;
-    this.#text = text;
-    this.#nested = nested;
-  }
-
-  get exact(): JsonObject {
-    this.#exact ??= mayBeInexact(this.#text, this.#nested)
-      ? withoutInexact(this.#text)
-      : this.value;
-    return this.#exact;
-  }
-
-  exactFor(names: readonly string[]): JsonObject {
-    // Long strings are passed over where all numbers are looked for, which is the fastest there.
-    if (isLongStrings(this.#text, this.#nested)) return this.exact;
-    for (const name of names) if (mayBeInexactNamed(name, this.#text)) return this.exact;
-    return this.value;
-  }
+  const nested = nestedIn(value);
+  const isNamed = amountNames !== undefined && isWorthNames(text, nested);
+  const isDoubtful = isNamed
+    ? amountNames(value).some((name) => mayBeInexactNamed(name, text))
+    : mayBeInexact(text, nested);
+  return { value, exact: isDoubtful ? withoutInexact(text) : value };
 }
 
 /**
@@ -137,18 +112,15 @@ function countNested(value: object, levels: number = MAX_DEPTH): number {
 const EXPONENT = '[:,[\\s\\d.-]\\d[eE][+\\-\\d](?<=[:,[\\s]-?\\d[\\d.]*[eE][+\\-\\d])';
 const LONG_NUMBER = `${'[\\d.]'.repeat(16)}(?<=[:,[\\s]-?[\\d.]{16})`;
 const INEXACT = new RegExp(`${EXPONENT}|${LONG_NUMBER}`);
-
-/** Whether a text has so many characters for each object and list that most of it must be long strings. */
-function isLongStrings(text: string, nested: number): boolean {
-  return text.length >= nested * 1024;
-}
+/** Characters for each object and list from which on most of a text is long strings. */
+const LONG_STRINGS = 1024;
 
 /**
  * Finds most bodies free of inexact numbers. It may also hit inside a string, which only costs the
  * second parse.
  */
 function mayBeInexact(text: string, nested: number): boolean {
-  if (!isLongStrings(text, nested)) return INEXACT.test(text);
+  if (text.length < nested * LONG_STRINGS) return INEXACT.test(text);
   // The search for the end of a long string is the engine's fastest.
   let start = 0;
   for (let open = text.indexOf('"'); open >= 0; open = text.indexOf('"', start)) {
@@ -156,6 +128,11 @@ function mayBeInexact(text: string, nested: number): boolean {
     start = closingQuote(text, open) + 1;
   }
   return INEXACT.test(text.slice(start));
+}
+
+/** Neither a short text, nor long strings, in which `mayBeInexact` looks at the ends only. */
+function isWorthNames(text: string, nested: number): boolean {
+  return text.length > 1024 && text.length < nested * LONG_STRINGS;
 }
 
 /** A letter, a digit or an underscore as an escape: a name that has one is not found as it is. */

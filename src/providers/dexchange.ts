@@ -166,7 +166,7 @@ export function dexchange(options: DexchangeOptions): Provider<DexchangeEvent> {
     authenticate(delivery) {
       // Parsed once, and only when a proof or the event needs it: a signature is checked before.
       let parsed: JsonDocument | undefined;
-      const document = () => (parsed ??= decodeJson(delivery.body));
+      const document = () => (parsed ??= decodeJson(delivery.body, amountNames));
       const keyIds = proofs.map((proof) => proof.keyId(delivery, document));
       return normalise(first.scheme, first.trust, keyIds[0] as string, document());
     },
@@ -274,11 +274,9 @@ function normalise(
   scheme: string,
   trust: 'signed' | 'token',
   keyId: string,
-  document: JsonDocument,
+  { value, exact }: JsonDocument,
 ): DexchangeEvent {
-  const { value } = document;
   const told = toldIn(value);
-  const exact = document.exactFor(told.names);
   const amounts = exact === value ? told : toldIn(exact);
   const status = statusOf(told);
   const type = statusType(status);
@@ -328,27 +326,27 @@ interface Told {
   FEE: unknown;
   PHONE_NUMBER: unknown;
   COMPLETED_AT: unknown;
-  /** The names under which amount and fee may stand. */
-  names: string[];
 }
 
 /** @throws WebhookError `field_ambiguous` if two spellings disagree */
 function toldIn(fields: JsonObject): Told {
   const { STATUS, AMOUNT, FEE, PHONE_NUMBER, COMPLETED_AT } = fields;
-  const names = ['AMOUNT', 'FEE'];
-  const told: Told = { STATUS, AMOUNT, FEE, PHONE_NUMBER, COMPLETED_AT, names };
+  const told: Told = { STATUS, AMOUNT, FEE, PHONE_NUMBER, COMPLETED_AT };
   for (const key of Object.keys(fields)) {
     // Most names are of another length, or in capitals: these are not spelt anew.
     if (key.length !== 3 && key.length !== 6 && key.length !== 12) continue;
     if (Object.hasOwn(told, key)) continue;
     const name = key.toUpperCase();
     if (!Object.hasOwn(told, name)) continue;
-    const before = told[name as 'STATUS'];
+    const before = told[name as keyof Told];
     if (before !== undefined && before !== fields[key]) throw new WebhookError('field_ambiguous');
-    told[name as 'STATUS'] = fields[key];
-    if (name === 'AMOUNT' || name === 'FEE') names.push(key);
+    told[name as keyof Told] = fields[key];
   }
   return told;
+}
+
+function amountNames(fields: JsonObject): readonly string[] {
+  return Object.keys(fields).filter((name) => /^(?:AMOUNT|FEE)$/i.test(name));
 }
 
 function statusOf({ STATUS }: Told): string {

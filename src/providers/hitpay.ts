@@ -116,7 +116,7 @@ export function hitpay(options: HitPayOptions): Provider<HitPayEvent> {
     const signature = hexSignature(delivery.header(SIGNATURE_HEADER));
     const keyId = signingKey(eventKeys, signature, delivery.receivedAt, delivery.body);
     if (keyId === undefined) throw new WebhookError('signature_mismatch');
-    return normaliseEvent(keyId, decodeJson(delivery.body));
+    return normaliseEvent(keyId, decodeJson(delivery.body, amountNames));
   }
 
   return {
@@ -389,6 +389,9 @@ function normaliseEvent(keyId: string, document: JsonDocument): HitPayEvent {
   };
 }
 
+/** The end of each name that is read as money. */
+const amountNames = () => ['amount'];
+
 type Facts = Partial<Omit<ProviderEvent, 'payload'>> & { provider?: never; scheme?: never };
 
 /** A kind that is not known here names no fact, so its whole verified content does. */
@@ -402,9 +405,7 @@ function isCharge(value: JsonObject): boolean {
   return typeof value.id === 'string' && ('refunded_amount' in value || hasRequest);
 }
 
-function charge(document: JsonDocument): Facts {
-  const { value } = document;
-  const exact = document.exactFor(['amount']);
+function charge({ value, exact }: JsonDocument): Facts {
   const amount = money(exact.amount, value.currency);
   const { refunded_amount: told = 0 } = exact;
   const refunded = money(told, value.currency)?.value ?? null;
@@ -456,8 +457,7 @@ function isPaymentRequest(value: JsonObject): boolean {
   );
 }
 
-function paymentRequest(document: JsonDocument): Facts {
-  const { value } = document;
+function paymentRequest({ value, exact }: JsonDocument): Facts {
   const type = statusType(value.status);
   const payments = (Array.isArray(value.payments) ? value.payments : []).filter(isObject);
   // A request can have failed attempts before the one that paid.
@@ -473,7 +473,7 @@ function paymentRequest(document: JsonDocument): Facts {
     type,
     paymentId,
     reference,
-    amount: money(document.exactFor(['amount']).amount, value.currency),
+    amount: money(exact.amount, value.currency),
     customer: customer(value),
   };
 }

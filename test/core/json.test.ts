@@ -1,4 +1,3 @@
-import { inspect } from 'node:util';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
@@ -8,6 +7,7 @@ import {
   textOrNull,
   withinDepth,
 } from '../../src/core/json.ts';
+import { withLines } from '../long-body.ts';
 import { code, everythingShown, thrown } from './code.ts';
 
 const decode = (text: string) => decodeJson(Buffer.from(text));
@@ -278,9 +278,8 @@ describe('decodeJson: exact', () => {
       `{"amount":${'1'.repeat(size)}}`,
     ]) {
       const start = performance.now();
-      const document = decode(text);
-      document.exactFor(['amount', 'FEE', 'n']);
-      expect(document.exact.a).toEqual(document.value.a);
+      decode(text);
+      decodeJson(Buffer.from(text), () => ['amount', 'FEE', 'n']);
       expect(performance.now() - start).toBeLessThan(1_000);
     }
   });
@@ -315,12 +314,16 @@ describe('textOrNull', () => {
   });
 });
 
-describe('decodeJson: exactFor', () => {
+describe('decodeJson: exact, for the numbers of some names', () => {
+  const exactOf = (text: string, ...names: string[]) =>
+    decodeJson(Buffer.from(text), () => names).exact;
+
   const INEXACT = ['1e3', '-1E3', '1.5e+3', '0.1e4', '1234567890123456', '-1500.0000000000001'];
   const EXACT = ['1500', '1500.00', '-1500', '123456789012345', '0.5', '"1e3"', 'null', '[1500]'];
   const NAMES = ['amount', 'AMOUNT', 'Amount', 'api_fee', 'FEE', 'f'];
 
   describe.each(NAMES)('%s', (name) => {
+    const escaped = `\\u00${name.charCodeAt(0).toString(16)}${name.slice(1)}`;
     const BODIES: [shown: string, body: (number: string) => string][] = [
       ['alone', (number) => `{"${name}":${number}}`],
       ['with white space', (number) => `{ "${name}" \r\n:\t${number} }`],
@@ -330,46 +333,42 @@ describe('decodeJson: exactFor', () => {
       ['before the same, exact', (number) => `{"${name}":${number},"n":{"${name}":1000}}`],
       ['at the end of a longer name', (number) => `{"refunded_${name}":${number}}`],
       ['after a text that looks like it', (number) => `{"s":"${name}\\":1","${name}":${number}}`],
-      ['among many', (number) => `{"s":[${'{"x":1},'.repeat(2_000)}{}],"${name}":${number}}`],
-      ['before a long text', (number) => `{"${name}":${number},"s":"${'x'.repeat(5_000)}"}`],
-      ['with an escaped letter', (number) => `{"${escaped(name)}":${number}}`],
-      ['with an escaped letter of two', (number) => `{"${name}":1,"${escaped(name)}":${number}}`],
+      ['before a long text', (number) => `{"${name}":${number},"s":"${'x'.repeat(500_000)}"}`],
+      ['with an escaped letter', (number) => `{"${escaped}":${number}}`],
+      ['with an escaped letter of two', (number) => `{"${name}":1,"${escaped}":${number}}`],
     ];
 
     it.each(BODIES)('has null for what is not exact: %s', (_, body) => {
       for (const number of INEXACT) {
-        const document = decode(body(number));
-        expect(document.exactFor([name])).toEqual(document.exact);
-        expect(document.exactFor(['other', name])).not.toEqual(document.value);
+        for (const text of [body(number), withLines(body(number))]) {
+          const { value, exact } = decode(text);
+          expect(exact).not.toEqual(value);
+          expect(exactOf(text, name)).toEqual(exact);
+          expect(exactOf(text, 'other', name)).toEqual(exact);
+        }
       }
     });
 
-    it.each(BODIES)('is the object itself where all are exact: %s', (_, body) => {
+    it.each(BODIES)('is the object where all are exact: %s', (_, body) => {
       for (const number of EXACT) {
-        const document = decode(body(number));
-        expect(document.exactFor([name])).toEqual(document.value);
+        for (const text of [body(number), withLines(body(number))]) {
+          expect(exactOf(text, name)).toEqual(JSON.parse(text));
+        }
       }
     });
-
-    it('leaves numbers of other names', () => {
-      const document = decode(`{"x":1e3,"y":"1e3","${name}":1500,"${name}s":1e3,"list":[1e3]}`);
-      expect(document.exactFor([name])).toBe(document.value);
-      expect(document.exactFor([])).toBe(document.value);
-      expect(document.exactFor([name, 'x'])).toBe(document.exact);
-    });
   });
 
-  it('does not show the body when it is printed', () => {
-    const document = decode('{"n":1}');
-    expect(inspect(document, { showHidden: true })).not.toContain('"n"');
+  it('does not look at numbers of other names in a long body', () => {
+    const text = withLines('{"x":1e3,"y":"1e3","amount":1500,"amounts":1e3,"list":[1e3]}');
+    const { value, exact } = decode(text);
+    expect(exactOf(text, 'amount')).toEqual(value);
+    expect(exactOf(text)).toEqual(value);
+    expect(exactOf(text, 'amount', 'x')).toEqual(exact);
   });
 
-  it('gives the same object again', () => {
-    const document = decode('{"n":1e3}');
-    expect(document.exact).toBe(document.exact);
+  it('gives the value to who tells the names', () => {
+    const text = withLines('{"a":1e3,"b":1e3}');
+    const { value, exact } = decodeJson(Buffer.from(text), (fields) => Object.keys(fields));
+    expect(exact).toEqual({ ...value, a: null, b: null });
   });
-
-  function escaped(name: string): string {
-    return `\\u00${name.charCodeAt(0).toString(16)}${name.slice(1)}`;
-  }
 });

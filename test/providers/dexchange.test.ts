@@ -12,6 +12,7 @@ import {
   verify,
 } from '../../src/index.ts';
 import { code, codeOf, everythingShown, thrown } from '../core/code.ts';
+import { withLines } from '../long-body.ts';
 
 const SECRET = 'token-secret-of-the-tests';
 const API_KEY = 'api-key-of-the-tests';
@@ -463,13 +464,17 @@ describe('dexchange: the event', () => {
     ['{"toString":1,"valueOf":1}', null],
   ])('%s as AMOUNT or FEE, in any spelling, is %j', (json, value) => {
     const { AMOUNT: _, FEE: __, ...rest } = BODY;
-    const read = (name: string) =>
-      deliver({ body: JSON.stringify({ ...rest, [name]: 'HERE' }).replace('"HERE"', json) });
-    for (const name of ['AMOUNT', 'Amount', 'amount', 'aMoUnT']) {
-      expect(read(name).amount?.value ?? null).toBe(value);
-    }
-    for (const name of ['FEE', 'Fee', 'fee']) {
-      expect(read(name).fee?.value ?? null).toBe(value);
+    const read = (name: string, written: (text: string) => string) =>
+      deliver({
+        body: written(JSON.stringify({ ...rest, [name]: 'HERE' }).replace('"HERE"', json)),
+      });
+    for (const written of [String, withLines]) {
+      for (const name of ['AMOUNT', 'Amount', 'amount', 'aMoUnT']) {
+        expect(read(name, written).amount?.value ?? null).toBe(value);
+      }
+      for (const name of ['FEE', 'Fee', 'fee']) {
+        expect(read(name, written).fee?.value ?? null).toBe(value);
+      }
     }
   });
 
@@ -478,6 +483,7 @@ describe('dexchange: the event', () => {
     for (const twice of ['"AMOUNT":5000,"amount":5e3', '"AMOUNT":5e3,"amount":5000']) {
       const body = JSON.stringify(rest).replace('{', `{${twice},`);
       expect(code(() => deliver({ body }))).toBe('field_ambiguous');
+      expect(code(() => deliver({ body: withLines(body) }))).toBe('field_ambiguous');
     }
   });
 

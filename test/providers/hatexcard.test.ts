@@ -2,6 +2,7 @@ import { createHmac } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { type HatexcardEvent, type HatexcardOptions, hatexcard, verify } from '../../src/index.ts';
 import { code, everythingShown, thrown } from '../core/code.ts';
+import { withLines } from '../long-body.ts';
 
 const SECRET = 'whsec_0123456789abcdef';
 const NOW = 1_795_000_000;
@@ -475,8 +476,13 @@ describe('hatexcard: the event', () => {
     ['amount_received', 'net'],
     ['api_fee', 'fee'],
   ] as const)('%s with an exponent or too many digits gives no %s, and the rest', (field, of) => {
-    for (const number of ['1e3', '1500.0000000000001']) {
-      const write = (body: string) => body.replace('"HERE"', number);
+    const written = [
+      (body: string) => body.replace('"HERE"', '1e3'),
+      (body: string) => body.replace('"HERE"', '1500.0000000000001'),
+      (body: string) => withLines(body.replace('"HERE"', '1e3')),
+      (body: string) => withLines(body.replace('"HERE"', '1500.0000000000001')),
+    ];
+    for (const write of written) {
       const signed = deliver({ body: write(paid({ [field]: 'HERE' })) });
       const flat = deliver({ body: write(guide({ ...data, [field]: 'HERE' })), timestamp: null });
       for (const { amount, fee, net } of [signed, flat]) {

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { type HitPayEvent, type HitPayOptions, hitpay, verify } from '../../src/index.ts';
 import { code, everythingShown, thrown } from '../core/code.ts';
 import { bodyOf, type Field, hmacOf, SALT, textOf } from '../hitpay-bodies.ts';
+import { withLines } from '../long-body.ts';
 
 const EVENT_SALT = 'salt-of-the-endpoint';
 const FORM = { 'content-type': 'application/x-www-form-urlencoded' };
@@ -599,6 +600,7 @@ describe('hitpay/event: payment_request with an amount that is a number', () => 
   ])('%s is %j', (number, value) => {
     const body = JSON.stringify({ ...PAYMENT_REQUEST, amount: 'HERE' }).replace('"HERE"', number);
     expect(event(body).amount?.value).toBe(value);
+    expect(event(withLines(body)).amount?.value).toBe(value);
   });
 });
 
@@ -661,6 +663,7 @@ describe('hitpay/event: charge', () => {
   ])('that says that %s was refunded is not taken for paid', (refunded) => {
     const body = JSON.stringify({ ...CHARGE, refunded_amount: 'HERE' });
     expect(event(body.replace('"HERE"', refunded)).type).toBe('other');
+    expect(event(withLines(body.replace('"HERE"', refunded))).type).toBe('other');
   });
 
   it.each([
@@ -671,7 +674,9 @@ describe('hitpay/event: charge', () => {
     '599.001',
   ])('whose amount is %s is not taken for paid', (amount) => {
     const body = JSON.stringify({ ...CHARGE, amount: 'HERE' });
-    expect(event(body.replace('"HERE"', amount))).toMatchObject({ type: 'other', amount: null });
+    const refused = { type: 'other', amount: null };
+    expect(event(body.replace('"HERE"', amount))).toMatchObject(refused);
+    expect(event(withLines(body.replace('"HERE"', amount)))).toMatchObject(refused);
   });
 
   it.each([

@@ -392,14 +392,8 @@ export const WRONG = [
   },
   {
     name: 'takes amounts that JSON.parse has rounded',
-    edits: [
-      [
-        JSON_BODY,
-        'for (const name of names) if (mayBeInexactNamed(name, this.#text)) return this.exact;',
-        '',
-      ],
-    ],
-    tests: 'test/providers',
+    edits: [[JSON_BODY, 'exact: isDoubtful ? withoutInexact(text) : value', 'exact: value']],
+    tests: 'test/core/json.test.ts',
   },
   {
     name: 'looks for amounts under unescaped names only',
@@ -410,8 +404,8 @@ export const WRONG = [
     tests: 'test/core/json.test.ts',
   },
   {
-    name: 'takes the fee of two spellings as JSON.parse has rounded it',
-    edits: [[DEXCHANGE, "if (name === 'AMOUNT' || name === 'FEE') names.push(key);", '']],
+    name: 'looks for amounts in capitals only',
+    edits: [[DEXCHANGE, '/^(?:AMOUNT|FEE)$/i', '/^(?:AMOUNT|FEE)$/']],
     tests: 'test/providers/dexchange.test.ts',
   },
   {

@@ -1,0 +1,5 @@
+/** The same JSON object with the lines of an order before its own fields: long, without long strings. */
+export function withLines(json: string): string {
+  const line = '{"name":"Kafe Rebo","list":[1,{}]},';
+  return json.replace('{', `{"lines":[${line.repeat(100)}{}],`);
+}
