@@ -177,8 +177,8 @@ export const WRONG = [
     edits: [
       [
         HATEXCARD,
-        "return normalise('hatexcard/body', keyId, decodeJson(signed));",
-        "return normalise('hatexcard/body', keyId, decodeJson(delivery.body));",
+        "return normalise('hatexcard/body', keyId, decodeJson(signed, amountNames));",
+        "return normalise('hatexcard/body', keyId, decodeJson(delivery.body, amountNames));",
       ],
     ],
     tests: hatexcardTest,
