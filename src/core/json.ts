@@ -23,22 +23,27 @@ const MAX_DEPTH = 32;
  * Decodes a body strictly: UTF-8 without faults, a JSON object at the top, at most 32 levels deep.
  * Call it only after the bytes were authenticated.
  *
- * @param amountNames gives the names of the numbers for which `exact` is needed, or their ends: `amount`
- *   is for `refunded_amount` too. They are letters, digits and underscores. Then `exact` says nothing of
- *   other numbers, and a long body takes less time. Default: all numbers
  * @throws WebhookError `body_malformed`
  */
-export function decodeJson(
+export function decodeJson(body: Uint8Array): JsonDocument {
+  return decodeAmounts(body, () => hasInexact);
+}
+
+/**
+ * The same in less time, for those who read some numbers only: of others `exact` says nothing.
+ *
+ * @param searchFor gives the search for the numbers that are read
+ * @throws WebhookError `body_malformed`
+ */
+export function decodeAmounts(
   body: Uint8Array,
-  amountNames?: (value: JsonObject) => readonly string[],
+  searchFor: (value: JsonObject) => InexactSearch,
 ): JsonDocument {
   const text = decodeUtf8(body);
   const value = parsed(text);
   const nested = nestedIn(value);
-  const isNamed = amountNames !== undefined && isWorthNames(text, nested);
-  const isDoubtful = isNamed
-    ? amountNames(value).some((name) => mayBeInexactNamed(name, text))
-    : mayBeInexact(text, nested);
+  const isDoubtful =
+    text.length < nested * LONG_STRINGS ? searchFor(value)(text) : hasInexactBesideStrings(text);
   return { value, exact: isDoubtful ? withoutInexact(text) : value };
 }
 
@@ -116,12 +121,16 @@ const INEXACT = new RegExp(`${EXPONENT}|${LONG_NUMBER}`);
 const LONG_STRINGS = 1024;
 
 /**
- * Finds most bodies free of inexact numbers. It may also hit inside a string, which only costs the
- * second parse.
+ * Finds most texts free of inexact numbers: where it gives false there are none. It may also hit inside a
+ * string, which only costs the second parse.
  */
-function mayBeInexact(text: string, nested: number): boolean {
-  if (text.length < nested * LONG_STRINGS) return INEXACT.test(text);
-  // The search for the end of a long string is the engine's fastest.
+export type InexactSearch = (text: string) => boolean;
+
+/** Any number. */
+export const hasInexact: InexactSearch = (text) => INEXACT.test(text);
+
+/** Any number, in a text of long strings: the search for the end of one is the engine's fastest. */
+function hasInexactBesideStrings(text: string): boolean {
   let start = 0;
   for (let open = text.indexOf('"'); open >= 0; open = text.indexOf('"', start)) {
     if (INEXACT.test(text.slice(start, open))) return true;
@@ -130,66 +139,37 @@ function mayBeInexact(text: string, nested: number): boolean {
   return INEXACT.test(text.slice(start));
 }
 
-/** Neither a short text, nor long strings, in which `mayBeInexact` looks at the ends only. */
-function isWorthNames(text: string, nested: number): boolean {
-  return text.length > 1024 && text.length < nested * LONG_STRINGS;
-}
-
 /** A letter, a digit or an underscore as an escape: a name that has one is not found as it is. */
 const ESCAPED_NAME = /\\u00[3-7]/;
-
-function mayEscapeNames(text: string): boolean {
-  return text.includes('\\u00') && ESCAPED_NAME.test(text);
-}
-
-/** How numbers of a name are found. */
-interface Named {
-  /** The name up to its closing quote. */
-  readonly end: string;
-  /** The same with a number that may be inexact; or an escape. */
-  readonly inexact: RegExp;
-  readonly isInCapitals: boolean;
-}
-
-const NAMED = new Map<string, Named>();
-
-function named(name: string): Named {
-  const end = `${name}"`;
-  const known = {
-    end,
-    inexact: new RegExp(`${end}[\\s:]*-?(?:[\\d.]{16}|[\\d.]+[eE])|${ESCAPED_NAME.source}`),
-    isInCapitals: name === name.toUpperCase(),
-  };
-  NAMED.set(name, known);
-  return known;
-}
+const INEXACT_VALUE = '[\\s:]*-?(?:[\\d.]{16}|[\\d.]+[eE])';
+const AFTER_NAME = new RegExp(INEXACT_VALUE, 'y');
+/** Characters from which on names in capitals are looked for one by one. */
+const LONG = 1024;
 
 /**
- * Finds most texts free of inexact numbers of this name. It may also hit inside a string, which costs no
- * more than the second parse.
+ * Numbers whose names end with one of these, wherever they stand.
+ *
+ * @param names letters, digits and underscores
  */
-function mayBeInexactNamed(name: string, text: string): boolean {
-  const { end, inexact, isInCapitals } = NAMED.get(name) ?? named(name);
-  if (!isInCapitals) return inexact.test(text);
+export function inexactNamed(...names: readonly string[]): InexactSearch {
+  const any = new RegExp(`(?:${names.join('|')})"${INEXACT_VALUE}|${ESCAPED_NAME.source}`);
+  const areInCapitals = names.every((name) => name === name.toUpperCase());
+  if (!areInCapitals) return (text) => any.test(text);
   // Capitals are rare, and what begins with a rare character is found several times faster by itself.
-  if (mayEscapeNames(text)) return true;
+  const ends = names.map((name) => `${name}"`);
+  return (text) =>
+    text.length < LONG
+      ? any.test(text)
+      : (text.includes('\\u00') && ESCAPED_NAME.test(text)) ||
+        ends.some((end) => hasInexactAfter(end, text));
+}
+
+function hasInexactAfter(end: string, text: string): boolean {
   for (let at = text.indexOf(end); at >= 0; at = text.indexOf(end, at + 1)) {
-    if (mayBeInexactAt(text, at + end.length)) return true;
+    AFTER_NAME.lastIndex = at + end.length;
+    if (AFTER_NAME.test(text)) return true;
   }
   return false;
-}
-
-/** Whether after white space, colon and sign there are more than 15 digits, or an exponent after them. */
-function mayBeInexactAt(text: string, from: number): boolean {
-  let start = from;
-  while (text[start] === ':' || text[start] === '-' || (text[start] as string) <= ' ') start++;
-  let end = start;
-  while (isDigitOrPoint(text[end])) end++;
-  return end - start > 15 || (end > start && (text[end] === 'e' || text[end] === 'E'));
-}
-
-function isDigitOrPoint(character: string | undefined): boolean {
-  return character !== undefined && character >= '.' && character <= '9' && character !== '/';
 }
 
 const NUMBER = /-?\d[\d.eE+-]*/g;

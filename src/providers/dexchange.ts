@@ -3,7 +3,11 @@ import type { Delivery } from '../core/delivery.ts';
 import { WebhookError } from '../core/errors.ts';
 import { digest, eventId, type PaymentEventType, type ProviderEvent } from '../core/event.ts';
 import {
+  decodeAmounts,
   decodeJson,
+  hasInexact,
+  type InexactSearch,
+  inexactNamed,
   isObject,
   type JsonDocument,
   type JsonObject,
@@ -166,7 +170,7 @@ export function dexchange(options: DexchangeOptions): Provider<DexchangeEvent> {
     authenticate(delivery) {
       // Parsed once, and only when a proof or the event needs it: a signature is checked before.
       let parsed: JsonDocument | undefined;
-      const document = () => (parsed ??= decodeJson(delivery.body, amountNames));
+      const document = () => (parsed ??= decodeAmounts(delivery.body, searchFor));
       const keyIds = proofs.map((proof) => proof.keyId(delivery, document));
       return normalise(first.scheme, first.trust, keyIds[0] as string, document());
     },
@@ -345,8 +349,15 @@ function toldIn(fields: JsonObject): Told {
   return told;
 }
 
-function amountNames(fields: JsonObject): readonly string[] {
-  return Object.keys(fields).filter((name) => /^(?:AMOUNT|FEE)$/i.test(name));
+const INEXACT_AMOUNT = inexactNamed('AMOUNT', 'FEE');
+
+/** Amounts in capitals, as most are, or else any number. */
+function searchFor(fields: JsonObject): InexactSearch {
+  for (const name in fields) {
+    if (name.length !== 3 && name.length !== 6) continue;
+    if (name !== 'AMOUNT' && name !== 'FEE' && /^(?:AMOUNT|FEE)$/i.test(name)) return hasInexact;
+  }
+  return INEXACT_AMOUNT;
 }
 
 function statusOf({ STATUS }: Told): string {

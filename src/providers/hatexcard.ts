@@ -1,14 +1,7 @@
 import type { Delivery } from '../core/delivery.ts';
 import { WebhookError } from '../core/errors.ts';
 import { digest, eventId, type PaymentEventType, type ProviderEvent } from '../core/event.ts';
-import {
-  decodeJson,
-  decodeObject,
-  isObject,
-  type JsonDocument,
-  type JsonObject,
-  textOrNull,
-} from '../core/json.ts';
+import { decodeJson, decodeObject, isObject, type JsonDocument, textOrNull } from '../core/json.ts';
 import { money } from '../core/money.ts';
 import { boundedNumber, knownOptions } from '../core/options.ts';
 import type { Provider } from '../core/provider.ts';
@@ -103,7 +96,7 @@ export function hatexcard(options: HatexcardOptions): Provider<HatexcardEvent> {
     const { body, receivedAt } = delivery;
     const keyId = signingKey(keys, signature, receivedAt, `${timestamp}.`, body);
     if (keyId === undefined) throw new WebhookError('signature_mismatch');
-    return normalise('hatexcard/timestamped', keyId, decodeJson(body, amountNames));
+    return normalise('hatexcard/timestamped', keyId, decodeJson(body));
   }
 
   /** HMAC over the body, or over `JSON.stringify(JSON.parse(body))` as the guide's receiver has it. */
@@ -120,7 +113,7 @@ export function hatexcard(options: HatexcardOptions): Provider<HatexcardEvent> {
     }
     if (keyId === undefined) throw new WebhookError('signature_mismatch');
     // From the text that matched: `{"amount":1e999}` has the signed text of `{"amount":null}`.
-    return normalise('hatexcard/body', keyId, decodeJson(signed, amountNames));
+    return normalise('hatexcard/body', keyId, decodeJson(signed));
   }
 
   return {
@@ -152,8 +145,8 @@ function restringified(body: Uint8Array): Uint8Array {
 
 function normalise(scheme: string, keyId: string, { value, exact }: JsonDocument): HatexcardEvent {
   const payload = value as HatexcardPayload;
-  const fields = paymentIn(value);
-  const amounts = paymentIn(exact);
+  const fields = isObject(value.data) ? value.data : value;
+  const amounts = isObject(exact.data) ? exact.data : exact;
   const type = eventType(value.event);
   const paymentId = textOrNull(fields.transaction_id);
   const order = textOrNull(fields.order_id);
@@ -175,15 +168,6 @@ function normalise(scheme: string, keyId: string, { value, exact }: JsonDocument
     occurredAt: instant(value.created ?? value.timestamp),
     payload,
   };
-}
-
-function paymentIn(value: JsonObject): JsonObject {
-  return isObject(value.data) ? value.data : value;
-}
-
-function amountNames(value: JsonObject): readonly string[] {
-  const fields = paymentIn(value);
-  return ['amount', 'amount_received', 'api_fee'].filter((name) => fields[name] !== undefined);
 }
 
 function eventType(event: unknown): PaymentEventType {

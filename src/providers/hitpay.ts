@@ -3,7 +3,8 @@ import { WebhookError } from '../core/errors.ts';
 import { digest, eventId, type PaymentEventType, type ProviderEvent } from '../core/event.ts';
 import { decodeForm } from '../core/form.ts';
 import {
-  decodeJson,
+  decodeAmounts,
+  inexactNamed,
   isObject,
   type JsonDocument,
   type JsonObject,
@@ -116,7 +117,10 @@ export function hitpay(options: HitPayOptions): Provider<HitPayEvent> {
     const signature = hexSignature(delivery.header(SIGNATURE_HEADER));
     const keyId = signingKey(eventKeys, signature, delivery.receivedAt, delivery.body);
     if (keyId === undefined) throw new WebhookError('signature_mismatch');
-    return normaliseEvent(keyId, decodeJson(delivery.body, amountNames));
+    return normaliseEvent(
+      keyId,
+      decodeAmounts(delivery.body, () => INEXACT_AMOUNT),
+    );
   }
 
   return {
@@ -389,8 +393,8 @@ function normaliseEvent(keyId: string, document: JsonDocument): HitPayEvent {
   };
 }
 
-/** The end of each name that is read as money. */
-const amountNames = () => ['amount'];
+/** Of `refunded_amount` as well, whose name ends like this. */
+const INEXACT_AMOUNT = inexactNamed('amount');
 
 type Facts = Partial<Omit<ProviderEvent, 'payload'>> & { provider?: never; scheme?: never };
 
