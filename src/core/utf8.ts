@@ -24,7 +24,8 @@ function inBlocks(bytes: Buffer): string {
   let text = '';
   for (let start = 0, end = 0; start < bytes.length; start = end) {
     end = start + BLOCK;
-    while (isContinuation(bytes[end])) end++;
+    // Not within a character.
+    while (((bytes[end] as number) & 0xc0) === 0x80) end++;
     const block = bytes.subarray(start, end);
     text += isAscii(block)
       ? block.toString('latin1')
@@ -32,11 +33,6 @@ function inBlocks(bytes: Buffer): string {
         transcode(block, 'utf8', 'utf16le').toString('utf16le');
   }
   return text;
-}
-
-/** Whether a byte is within a character, which must not be cut. */
-function isContinuation(byte: number | undefined): boolean {
-  return byte !== undefined && (byte & 0xc0) === 0x80;
 }
 
 function asBuffer(bytes: Uint8Array): Buffer {

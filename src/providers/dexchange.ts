@@ -7,7 +7,7 @@ import {
   decodeJson,
   hasInexact,
   type InexactSearch,
-  inexactNamed,
+  inexactInCapitals,
   isObject,
   type JsonDocument,
   type JsonObject,
@@ -349,7 +349,7 @@ function toldIn(fields: JsonObject): Told {
   return told;
 }
 
-const INEXACT_AMOUNT = inexactNamed('AMOUNT', 'FEE');
+const INEXACT_AMOUNT = inexactInCapitals('AMOUNT', 'FEE');
 
 /** Amounts in capitals, as most are, or else any number. */
 function searchFor(fields: JsonObject): InexactSearch {
