@@ -33,11 +33,9 @@ export function stopUpload(req: IncomingMessage, res: ServerResponse): Promise<v
   }
   if (!hasBody(req)) return null;
   // Node's parser pushes what it reads: none of it is kept, and the first push stops it. A read would
-  // start it again.
+  // start it again; this one only frees what is buffered.
   req.push = () => false;
   req._read = () => {};
-  // Marks the request as read (Node's `_dump` passes over it), then lets back-pressure stop the sender.
-  // It takes what is buffered: with a full buffer `read(0)` would ask for nothing and mark nothing.
   req.read();
   req.pause();
   // The public way to say that the message is at its end; the final handler (on-finished) asks it.
@@ -46,8 +44,10 @@ export function stopUpload(req: IncomingMessage, res: ServerResponse): Promise<v
   // Node then writes `Connection: close` itself, also where Koa drops the headers that were set.
   res.shouldKeepAlive = false;
   const { socket } = req;
-  // What Node calls after the last answer: half-close, let the client read, then cut.
+  // What Node calls after the last answer: half-close, let the client read, then cut. Nothing that comes
+  // meanwhile is parsed: not more of the body, not another request.
   socket.destroySoon = () => {
+    socket.removeAllListeners('data').once('data', () => socket.pause());
     socket.end();
     const timer = setTimeout(() => socket.destroy(), LINGER);
     timer.unref();

@@ -405,7 +405,7 @@ function amounts(value: string): string[] {
     `${one}.${fraction}`,
     `${one}.${fraction.padEnd(2, '0')}`,
     `${one}.${fraction.padEnd(1, '0')}`,
-    `${one}.${fraction.replace(/0+$/, '')}`,
+    `${one}.${fraction.replace(/0{1,9}$/, '')}`,
     `${one}${fraction.padEnd(2, '0')}`,
   ]);
 }

@@ -79,7 +79,8 @@ function caller(): string | null {
   Error.stackTraceLimit = stackTraceLimit;
   // The first lines are the message and this file's own.
   for (const line of stack.split('\n').slice(1)) {
-    const [, file = '', row = ''] = /(?:\(|at )(?:async )?([^()]+?):(\d+):\d+\)?$/.exec(line) ?? [];
+    const [, file = '', row = ''] =
+      /^ *at (?:.*\()?(?:async )?([^()]+):(\d+):\d+\)?$/.exec(line) ?? [];
     if (file === '' || file.startsWith('node:')) continue;
     const path = file.startsWith('file:') ? fileURLToPath(file) : file;
     if (OWN.test(path)) continue;

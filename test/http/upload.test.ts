@@ -112,6 +112,11 @@ const CAUSES: Cause[] = [
   ],
 ];
 
+/** Those that need no byte of the body. */
+const BEFORE_THE_BODY = CAUSES.filter(
+  ([, , code, { headers }]) => code !== 'body_too_large' || headers?.['content-length'],
+);
+
 describe.each(FRAMEWORKS)('%s: crossing the limit', (framework) => {
   it('413 within 100 ms, with little read, and the connection is cut', TIMED, async () => {
     const { app, bytesRead } = await serveCounting(framework);
@@ -145,30 +150,39 @@ interface Flood {
   read: number;
 }
 
-async function flood(framework: Framework, sent: Partial<Sent>, setup: Partial<Setup>) {
+async function flood(
+  framework: Framework,
+  sent: Partial<Sent>,
+  setup: Partial<Setup>,
+  when: 'at once' | 'after the answer' = 'at once',
+): Promise<Flood> {
   const { app, bytesRead } = await serveCounting(framework, setup);
   const client = await Client.open(app.port, true);
   const headers = { ...CHUNKED, ...(sent.headers ?? hatex().headers) };
   if ('content-length' in headers) Reflect.deleteProperty(headers, 'transfer-encoding');
   const started = performance.now();
-  const answer = await client
-    .send(head({ ...sent, headers }, 'keep-alive'))
-    .flood(BLOCK)
-    .answer();
+  client.send(head({ ...sent, headers }, 'keep-alive'));
+  if (when === 'at once') client.flood(BLOCK);
+  const answer = await client.answer();
   const answered = performance.now() - started;
+  if (when === 'after the answer') client.flood(BLOCK);
   await client.closed;
   return { app, answer, answered, closed: performance.now() - started, read: bytesRead() };
 }
 
 describe.each(FRAMEWORKS)('%s: an endless upload', (framework) => {
   const floods = new Map<string, Flood>();
+  const late = new Map<string, Flood>();
   // All at once, since each takes the second that a client has to read its answer.
   beforeAll(async () => {
-    await Promise.all(
-      CAUSES.map(async ([name, , , sent, setup]) => {
+    await Promise.all([
+      ...CAUSES.map(async ([name, , , sent, setup]) => {
         floods.set(name, await flood(framework, sent, setup(framework)));
       }),
-    );
+      ...BEFORE_THE_BODY.map(async ([name, , , sent, setup]) => {
+        late.set(name, await flood(framework, sent, setup(framework), 'after the answer'));
+      }),
+    ]);
   });
 
   it.each(CAUSES)('%s: %i at once, little is read, and it is cut', (name, status, code) => {
@@ -179,6 +193,31 @@ describe.each(FRAMEWORKS)('%s: an endless upload', (framework) => {
     // Several floods share this process, so the times are looser here.
     expect(answered).toBeLessThan(750);
     expect(closed).toBeLessThan(2_500);
+  });
+
+  // Node would read all that comes when the answer was out before anything of the body.
+  it.each(
+    BEFORE_THE_BODY,
+  )('%s: %i, and little is read of what comes after the answer', (name, status, code) => {
+    const { app, answer, closed, read } = late.get(name) as Flood;
+    expect([answer.status, codes(app), app.nexts]).toEqual([status, [code], 1]);
+    expect(read).toBeLessThan(MEGABYTE);
+    expect(closed).toBeLessThan(2_500);
+  });
+
+  // RFC 9112, section 9.6: it could not be answered any more.
+  it('handles no request that follows the refused one on its connection', async () => {
+    const { app } = await serveCounting(framework);
+    const client = await Client.open(app.port, true);
+    const { headers, body } = hatex();
+    const refused = { ...headers, 'content-type': 'text/plain', 'content-length': '4' };
+    client.send(head({ headers: refused }, 'keep-alive'));
+    expect((await client.answer()).status).toBe(415);
+    const genuine = { ...headers, 'content-length': `${body.length}` };
+    client.send(`tail${head({ headers: genuine }, 'keep-alive')}${body}`);
+    client.socket.end();
+    await client.closed;
+    expect([app.events, codes(app), app.nexts]).toEqual([[], ['content_type_unsupported'], 1]);
   });
 
   it('ends at once for a client that reads its answer and hangs up', async () => {

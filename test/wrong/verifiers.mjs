@@ -13,6 +13,7 @@ const HITPAY = 'src/providers/hitpay.ts';
 const DEXCHANGE = 'src/providers/dexchange.ts';
 const BODY = 'src/http/body.ts';
 const PIPELINE = 'src/http/pipeline.ts';
+const UPLOAD = 'src/http/upload.ts';
 const ONCE = 'src/http/once.ts';
 
 const CONSTANT_TIME = 'test/core/constant-time.test.ts';
@@ -489,6 +490,17 @@ export const WRONG = [
     name: 'keeps as many unfinished bodies as come',
     edits: [['src/http/room.ts', 'while (taken > room) largest().#evict();', '']],
     tests: 'test/http/room.test.ts',
+  },
+  {
+    name: 'reads on when an upload is refused',
+    edits: [
+      [
+        UPLOAD,
+        "socket.removeAllListeners('data').once('data', () => socket.pause());",
+        'socket.resume();',
+      ],
+    ],
+    tests: 'test/http/upload.test.ts',
   },
   {
     name: 'waits for a body for ever',

@@ -122,7 +122,7 @@ function pieceReadings(piece: string, several: Suspicion): Reading[] {
   const suspicion = encoded('It is in base64.');
   return HEX.test(ofHex) && bytes.length >= 32
     ? hexReadings(ofHex.toLowerCase(), suspicion)
-    : [...macReadings(bytes, suspicion), ...cut(standard.replace(/=+$/, ''), 'base64')];
+    : [...macReadings(bytes, suspicion), ...cut(standard.replace(/={1,2}$/, ''), 'base64')];
 }
 
 function hexReadings(digits: string, suspicion: Suspicion | null): Reading[] {
@@ -148,7 +148,7 @@ function cut(text: string, encoding: 'hex' | 'base64'): Reading[] {
     {
       algorithm: HMAC_SHA256,
       fits: (mac) => {
-        const right = mac.toString(encoding).replace(/=+$/, '');
+        const right = mac.toString(encoding).replace(/=$/, '');
         return longer
           ? text.startsWith(right) || text.endsWith(right)
           : right.startsWith(text) || right.endsWith(text);
@@ -190,7 +190,10 @@ function tokenReadings(proof: string): Reading[] {
   });
   const readings = [reading((token) => token === proof, null)];
   const text = decodeProof(proof).replace(/["'<>\s]/g, '');
-  const url = text.replaceAll('+', '-').replaceAll('/', '_').replace(/=+$/, '');
+  const url = text
+    .replaceAll('+', '-')
+    .replaceAll('/', '_')
+    .replace(/={1,2}$/, '');
   readings.push(reading((token) => token === url, damaged('It was encoded another time.')));
   const folded = url.toLowerCase();
   readings.push(
@@ -210,7 +213,10 @@ function bearerReadings(proof: string): Reading[] {
   const forms: (readonly [text: string, how: string | null])[] = [[proof, null]];
   const bare = proof.replace(/^(?:Bearer\b[:=]?\s*)+/i, '').trim();
   forms.push([bare, 'The word Bearer stands there more than once, or where it should not.']);
-  forms.push([bare.replace(/^["'<]+|["'>]+$/g, ''), 'There is something around the token.']);
+  forms.push([
+    bare.replace(/^["'<]{1,4}|["'>]{1,4}$/g, ''),
+    'There is something around the token.',
+  ]);
   forms.push([bare.replace(/^[A-Za-z-]{1,20}[=: ]\s*/, ''), 'Another word stands before it.']);
   forms.push([decodeProof(bare), 'The token is percent-encoded.']);
   const basic = /^Basic +([A-Za-z0-9+/=]+)$/i.exec(proof);

@@ -84,7 +84,7 @@ function* variantsOf(text: string): Generator<SecretVariant> {
   yield variant('secret_case', 'It is upper case at the sender.', text.toUpperCase());
   yield variant('secret_case', 'It is lower case behind the prefix.', PREFIX + bare.toLowerCase());
 
-  yield variant('secret_escaped', HERE, text.replace(/(?:\\[rnt])+$/, ''));
+  yield variant('secret_escaped', HERE, text.replace(/(?:\\[rnt]){1,4}$/, ''));
   yield variant('secret_escaped', THERE, `${text}\\n`);
   yield variant('secret_escaped', HERE, text.replace(/\\(.)/gs, '$1'));
   yield variant('secret_escaped', HERE, text.replaceAll('$$', '$'));
@@ -95,7 +95,7 @@ function* variantsOf(text: string): Generator<SecretVariant> {
   const list = text.split(/[,;|\s]+/, 16);
   if (list.length > 1) {
     for (const one of list) {
-      yield variant('secret_list', HERE, one.replace(/^[["']+|["'\]]+$/g, ''));
+      yield variant('secret_list', HERE, one.replace(/^[["']{1,4}|["'\]]{1,4}$/g, ''));
     }
   }
 
