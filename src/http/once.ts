@@ -146,11 +146,18 @@ async function admit(
   const owner = `${options.name}/${++options.count}`;
   const request = { key, owner, lease, fingerprint: fingerprint(event) };
   const claim: PaymentClaim = { key, commitIn };
+  const rank = options.stale === undefined ? 0 : (RANKS[event.type] ?? 0);
+  const payment =
+    event.paymentId === null || rank === 0 ? null : prefix + paymentOf(event, event.paymentId);
+  const raise = async (payment: string, to: number): Promise<number> =>
+    (await store.advance?.(payment, to, remember)) ?? 0;
   const result = await firstClaim();
   switch (result?.status) {
     case 'claimed':
       break;
     case 'done':
+      // By `commitIn`, perhaps, in a process that died before it raised the rank.
+      if (payment !== null) await answered(timeout, () => raise(payment, rank));
       return { run: false, stale: false, claim };
     case 'conflict':
       throw new WebhookError('delivery_conflict');
@@ -162,12 +169,6 @@ async function admit(
     default:
       throw new WebhookError('store_unavailable');
   }
-  const rank = options.stale === undefined ? 0 : (RANKS[event.type] ?? 0);
-  const payment =
-    event.paymentId === null || rank === 0 ? null : prefix + paymentOf(event, event.paymentId);
-  const raise = async (payment: string, to: number): Promise<number> =>
-    (await store.advance?.(payment, to, remember)) ?? 0;
-
   let stale: boolean;
   try {
     stale = payment !== null && (await answered(timeout, () => raise(payment, 0))) > rank;
@@ -200,10 +201,14 @@ async function admit(
     res.off('close', onEnd);
     forget();
     const succeeded = res.writableFinished && res.statusCode >= 200 && res.statusCode < 300;
+    if (succeeded) {
+      commit();
+      return;
+    }
     // A renewal that is still under way would take the claim again after its release.
-    renewed.then(async () => {
-      isReleased = !succeeded;
-      await (succeeded ? commit() : settle(() => store.release(key, owner)));
+    renewed.then(() => {
+      isReleased = true;
+      return settle(giveBack);
     });
   };
   res.on('finish', onEnd);
@@ -235,12 +240,21 @@ async function admit(
     clearInterval(renewal);
   }
 
+  /** Where `commitIn` was called, only the store knows whether the transaction stands. */
+  async function giveBack(): Promise<void> {
+    if (committed && payment !== null && (await store.claim(request))?.status === 'done') {
+      await raise(payment, rank);
+    } else {
+      await store.release(key, owner);
+    }
+  }
+
   /** Again and again while the lease holds: the answer is out, and the event must not run again. */
   async function commit(): Promise<void> {
     let waited = 0;
     for (let wait = FIRST_RETRY; ; wait *= 2) {
       const settled = await settle(async () => {
-        // Before the commit: a crash between the two makes the next delivery raise it again.
+        // Before the commit: what dies between the two makes the next delivery raise it again.
         if (payment !== null) await raise(payment, rank);
         // Refused: the lease ran out and the next delivery has, or had, the event.
         if (!(await store.commit(key, owner, remember)) && !committed) {

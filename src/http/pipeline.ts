@@ -14,7 +14,7 @@ import { diagnoser } from './diagnosing.ts';
 import { noClaim, onceGate } from './once.ts';
 import { endProbe, probeOf } from './probe.ts';
 import { ensureRoom } from './room.ts';
-import { stopUpload } from './upload.ts';
+import { isEnding, stopUpload } from './upload.ts';
 
 /** A refused delivery, as `onRejected` and the channel `payproof:rejected` get it. */
 export interface Rejection {
@@ -160,6 +160,8 @@ export function pipeline<Request>(
         throw new WebhookError('content_type_unsupported');
       }
       const body = await readBody(exchange, contentType, reading);
+      // Its answer could not be sent any more, and the sender would have to repeat what was done.
+      if (isEnding(req)) throw new WebhookError('body_aborted');
       const [bytes] = body.candidates as readonly [Uint8Array];
       progress.bodyLength = bytes.length;
       progress.body = body;

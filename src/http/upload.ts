@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { ServerHttp2Stream } from 'node:http2';
+import type { Socket } from 'node:net';
 import { finished } from 'node:stream';
 import { turn } from './turns.ts';
 
@@ -41,19 +42,38 @@ export function stopUpload(req: IncomingMessage, res: ServerResponse): Promise<v
   // The public way to say that the message is at its end; the final handler (on-finished) asks it.
   req.complete = true;
   req.readable = false;
-  // Node then writes `Connection: close` itself, also where Koa drops the headers that were set.
+  // Node then writes `Connection: close` itself, also where Koa drops the headers that were set; but one that
+  // says otherwise would stand.
   res.shouldKeepAlive = false;
+  if (res.hasHeader('connection') && !res.headersSent) res.setHeader('Connection', 'close');
   const { socket } = req;
-  // What Node calls after the last answer: half-close, let the client read, then cut. Nothing that comes
-  // meanwhile is parsed: not more of the body, not another request.
-  socket.destroySoon = () => {
+  ending.add(socket);
+  // What Node calls after the last answer, if it takes this one for the last.
+  socket.destroySoon = linger;
+  if (res.writableFinished) linger();
+  else res.once('finish', linger);
+  return turn();
+
+  /**
+   * Half-closes, lets the client read, then cuts. Nothing that comes meanwhile is parsed: not more of the body,
+   * not another request.
+   */
+  function linger(): void {
+    if (socket.writableEnded) return;
     socket.removeAllListeners('data').once('data', () => socket.pause());
     socket.end();
     const timer = setTimeout(() => socket.destroy(), LINGER);
     timer.unref();
     socket.once('close', () => clearTimeout(timer));
-  };
-  return turn();
+  }
+}
+
+/** Connections that end with an answer which is under way. */
+const ending = new WeakSet<Socket>();
+
+/** Whether the request came on a connection that ends with the answer to an earlier one. */
+export function isEnding({ socket }: IncomingMessage): boolean {
+  return ending.has(socket);
 }
 
 /** Whether the request's headers announce a body (RFC 9112, section 6). */

@@ -482,18 +482,14 @@ function paymentRequest({ value, exact }: JsonDocument): Facts {
   };
 }
 
-/** A subscription's own life: no payment, so `other`, with the subscription's reference. */
+/**
+ * A subscription's own life: no payment, so `other`, with the subscription's reference. It can come back to a
+ * status that it had, and change in what is not read here, so its content is a part of what it tells.
+ */
 function recurringBilling(value: JsonObject, billing: JsonObject): Facts {
   const part = (field: unknown) => (typeof field === 'string' ? field : '');
   return {
-    id: eventId(
-      'hitpay',
-      'recurring_billing',
-      part(billing.id),
-      part(value.event),
-      part(billing.status),
-      part(value.affected_method_id),
-    ),
+    id: eventId('hitpay', 'recurring_billing', part(billing.id), part(value.event), digest(value)),
     reference: textOrNull(billing.reference),
     customer: customer(billing),
   };

@@ -31,7 +31,7 @@ export async function serve(framework: Framework, setup: Partial<Setup> = {}): P
 export const isExpress = (framework: Framework): boolean => framework.startsWith('express');
 
 // biome-ignore lint/suspicious/noExplicitAny: requests and responses as middleware changes them
-type Loose = any;
+export type Loose = any;
 
 /** A middleware of the framework's own kind that looks at, or changes, the request. */
 export function tap(

@@ -9,6 +9,7 @@ import {
   expectRefused,
   hatex,
   head,
+  type Loose,
   post,
   SALT,
   SECRET,
@@ -205,19 +206,98 @@ describe.each(FRAMEWORKS)('%s: an endless upload', (framework) => {
     expect(closed).toBeLessThan(2_500);
   });
 
-  // RFC 9112, section 9.6: it could not be answered any more.
-  it('handles no request that follows the refused one on its connection', async () => {
-    const { app } = await serveCounting(framework);
-    const client = await Client.open(app.port, true);
+  // RFC 9112, section 9.6: they could not be answered any more.
+  describe('what follows the refused request on its connection', () => {
     const { headers, body } = hatex();
-    const refused = { ...headers, 'content-type': 'text/plain', 'content-length': '4' };
-    client.send(head({ headers: refused }, 'keep-alive'));
-    expect((await client.answer()).status).toBe(415);
-    const genuine = { ...headers, 'content-length': `${body.length}` };
-    client.send(`tail${head({ headers: genuine }, 'keep-alive')}${body}`);
-    client.socket.end();
+    const genuine = `${head({ headers: { ...headers, 'content-length': `${body.length}` } }, 'keep-alive')}${body}`;
+    const refused = (length: number) => ({ ...headers, 'content-length': `${length}` });
+    const asText = { ...refused(4), 'content-type': 'text/plain' };
+
+    it('is not handled after the answer', async () => {
+      const { app } = await serveCounting(framework);
+      const client = await Client.open(app.port, true);
+      client.send(head({ headers: asText }, 'keep-alive'));
+      expect((await client.answer()).status).toBe(415);
+      client.send(`tail${genuine}`);
+      client.socket.end();
+      await client.closed;
+      expect([app.events, codes(app), app.nexts]).toEqual([[], ['content_type_unsupported'], 1]);
+    });
+
+    it.each([
+      [415, 'content_type_unsupported', `${head({ headers: asText }, 'keep-alive')}tail`],
+      [
+        413,
+        'body_too_large',
+        head({ headers: refused(LIMIT + 1) }, 'keep-alive') + ' '.repeat(LIMIT + 1),
+      ],
+      [
+        413,
+        'body_too_large',
+        head({ headers: { ...headers, ...CHUNKED } }, 'keep-alive') +
+          chunk(Buffer.alloc(LIMIT + 1, 0x20)) +
+          chunk(Buffer.alloc(0)),
+      ],
+    ])('is not handled in vain when it comes with it: %i %s', async (status, code, first) => {
+      const { app } = await serveCounting(framework);
+      const client = await Client.open(app.port, true);
+      client.send(first + genuine);
+      expect((await client.answer()).status).toBe(status);
+      client.socket.end();
+      await client.closed;
+      expect(codes(app)).toContain(code);
+      // One that was whole before it was refused leaves its connection open for the next.
+      expect(app.events).toHaveLength((await client.answer(1)).status === 200 ? 1 : 0);
+    });
+  });
+
+  it.each([
+    ['before', (res: Loose) => res.setHeader('Connection', 'keep-alive')],
+    [
+      'at last',
+      (res: Loose) => {
+        const { writeHead } = res;
+        res.writeHead = (...args: unknown[]) => {
+          res.setHeader('Connection', 'keep-alive');
+          return writeHead.apply(res, args);
+        };
+      },
+    ],
+  ])('is cut as well where other middleware sets keep-alive, %s', async (when, set) => {
+    const { app, bytesRead } = await serveCounting(framework, {
+      before: [tap(framework, (_req, res) => void set(res))],
+    });
+    const client = await Client.open(app.port, true);
+    const started = performance.now();
+    const headers = { ...hatex().headers, ...CHUNKED, 'content-type': 'text/plain' };
+    client.send(head({ headers }, 'keep-alive'));
+    const answer = await client.answer();
+    client.flood(BLOCK);
     await client.closed;
-    expect([app.events, codes(app), app.nexts]).toEqual([[], ['content_type_unsupported'], 1]);
+    expect([answer.status, codes(app)]).toEqual([415, ['content_type_unsupported']]);
+    if (when === 'before') expect(answer.headers.connection).not.toBe('keep-alive');
+    expect(bytesRead()).toBeLessThan(MEGABYTE);
+    expect(performance.now() - started).toBeLessThan(2_500);
+  });
+
+  it('is cut as well where other middleware has answered before', async () => {
+    const { app } = await serveCounting(framework, {
+      options: { bodyTimeout: 100 },
+      before: [
+        tap(framework, (_req, res) => {
+          setTimeout(() => res.writeHead(503).end(), 20);
+        }),
+      ],
+    });
+    const client = await Client.open(app.port, true);
+    const started = performance.now();
+    client.send(head({ headers: { ...hatex().headers, ...CHUNKED } }, 'keep-alive'));
+    expect((await client.answer()).status).toBe(503);
+    await until(() => codes(app).length > 0);
+    client.flood(BLOCK);
+    await client.closed;
+    expect(codes(app)).toEqual(['body_timeout']);
+    expect(performance.now() - started).toBeLessThan(2_500);
   });
 
   it('ends at once for a client that reads its answer and hangs up', async () => {

@@ -751,14 +751,35 @@ describe('hitpay/event: other kinds', () => {
     };
     expect(event(body)).toMatchObject({
       type: 'other',
-      id: 'hitpay:recurring_billing:r1:recurring_billing.method_attached:active:m1',
+      id: expect.stringMatching(
+        /^hitpay:recurring_billing:r1:recurring_billing\.method_attached:[\w-]{43}$/,
+      ),
       reference: 'SUB-1',
       paymentId: null,
       customer: { name: 'Jane' },
       payload: body,
     });
     const bare = { event: 5, recurring_billing: {} };
-    expect(event(bare)).toMatchObject({ id: 'hitpay:recurring_billing::::', reference: null });
+    expect(event(bare)).toMatchObject({
+      id: expect.stringMatching(/^hitpay:recurring_billing:::[\w-]{43}$/),
+      reference: null,
+    });
+  });
+
+  it('a subscription that comes back to a status, or changes its price, is another fact', () => {
+    const updated = (status: string, amount: number, at: string) => ({
+      event: 'recurring_billing.subscription_updated',
+      recurring_billing: { id: 'r1', reference: 'SUB-1', status, amount, updated_at: at },
+    });
+    const bodies = [
+      updated('active', 10, '2026-11-01'),
+      updated('paused', 10, '2026-11-05'),
+      updated('active', 10, '2026-11-09'),
+      updated('active', 25, '2026-11-09'),
+    ];
+    const ids = bodies.map((body) => event(body).id);
+    expect(new Set(ids).size).toBe(4);
+    expect(bodies.map((body) => event(body).id)).toEqual(ids);
   });
 
   it.each([

@@ -607,6 +607,46 @@ describe.concurrent.each(FRAMEWORKS)('%s', (framework) => {
       expect(app.events.map(({ stale }) => stale)).toEqual([undefined, true]);
     });
 
+    it.each([
+      ['an answer that was lost', true],
+      ['a transaction that was rolled back', false],
+    ])('knows by the store what commitIn did before %s', async (_, stands) => {
+      const db = new Database(':memory:');
+      const { found, after } = claims(framework);
+      const app = await serve(framework, {
+        provider: hitpay({ salt: SALT }),
+        options: { dedupe: { store: sqliteStore({ database: db }), stale: 'mark' } },
+        after,
+        handler: async ({ type }) => {
+          if (type !== 'payment.succeeded') return;
+          db.exec('BEGIN');
+          await found.at(-1)?.commitIn(db);
+          db.exec(stands ? 'COMMIT' : 'ROLLBACK');
+          throw new Error('no mail server');
+        },
+      });
+      const ranks = () => db.prepare('SELECT max(rank) FROM payproof_events').pluck().get();
+      const events = () => db.prepare('SELECT count(*) FROM payproof_events WHERE key = ?').pluck();
+      expect((await post(app, told('completed'))).status).toBe(500);
+      await until(() => (stands ? ranks() === 3 : events().get(found[0]?.key) === 0));
+      expect((await post(app, told('failed'))).status).toBe(200);
+      expect(app.events.map(({ stale }) => stale)).toEqual([undefined, stands || undefined]);
+    });
+
+    it('learns of a redelivery what a process could not write down before it died', async () => {
+      const store = memoryStore();
+      const dead = await serve(framework, {
+        provider: hitpay({ salt: SALT }),
+        options: { dedupe: store },
+      });
+      expect((await post(dead, told('completed'))).status).toBe(200);
+      const app = await shop(store, 'skip');
+      for (const event of ['completed', 'failed']) {
+        expect((await post(app, told(event))).status).toBe(200);
+      }
+      expect(app.events).toEqual([]);
+    });
+
     it('counts only what was processed: a success that failed overtakes nothing', async () => {
       const store = new Watched();
       const app = await shop(store, 'mark', ({ type }) => {
@@ -958,6 +998,19 @@ describe('renewals', () => {
     await until(() => store.calls.filter((call) => call === 'release').length === 2);
     expect((await post(app, hatex())).status).toBe(200);
     expect(app.events).toHaveLength(2);
+  });
+
+  it('that hang do not hold back the commit', async () => {
+    const store = new Watched();
+    const app = await serve('koa3', {
+      options: { dedupe: { store, lease: 90 } },
+      handler: async () => {
+        store.instead.claim = silent;
+        await until(() => store.calls.length === 2);
+      },
+    });
+    expect((await post(app, hatex())).status).toBe(200);
+    await until(() => store.calls.includes('commit'), 1_000);
   });
 
   it('end with commitIn, whose transaction they would wait for', async () => {

@@ -503,6 +503,11 @@ export const WRONG = [
     tests: 'test/http/upload.test.ts',
   },
   {
+    name: 'handles what follows a refused upload in its packet',
+    edits: [[PIPELINE, 'if (isEnding(req))', 'if (isEnding(req) && false)']],
+    tests: 'test/http/upload.test.ts',
+  },
+  {
     name: 'waits for a body for ever',
     edits: [
       [
@@ -582,11 +587,7 @@ export const WRONG = [
   {
     name: 'forgets a claim whose handler succeeded',
     edits: [
-      [
-        ONCE,
-        'await (succeeded ? commit() : settle(() => store.release(key, owner)));',
-        'await settle(() => store.release(key, owner));',
-      ],
+      [ONCE, 'if (succeeded) {\n      commit();', 'if (succeeded) {\n      settle(giveBack);'],
     ],
     tests: onceTest,
   },
@@ -606,8 +607,8 @@ export const WRONG = [
     edits: [
       [
         ONCE,
-        "case 'done':\n      return { run: false, stale: false, claim };",
-        "case 'done':\n      return { run: true, stale: false, claim };",
+        'raise(payment, rank));\n      return { run: false, stale: false, claim };',
+        'raise(payment, rank));\n      return { run: true, stale: false, claim };',
       ],
     ],
     tests: onceTest,
@@ -648,6 +649,11 @@ export const WRONG = [
         'void result;',
       ],
     ],
+    tests: onceTest,
+  },
+  {
+    name: 'takes a transaction that was rolled back for processed',
+    edits: [[ONCE, "(await store.claim(request))?.status === 'done'", 'request']],
     tests: onceTest,
   },
   {
