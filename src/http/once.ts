@@ -242,7 +242,7 @@ async function admit(
 
   /** Where `commitIn` was called, only the store knows whether the transaction stands. */
   async function giveBack(): Promise<void> {
-    if (committed && payment !== null && (await store.claim(request))?.status === 'done') {
+    if (committed && payment !== null && (await store.claim(request)).status === 'done') {
       await raise(payment, rank);
     } else {
       await store.release(key, owner);

@@ -9,6 +9,7 @@ import {
   expectRefused,
   hatex,
   head,
+  isExpress,
   type Loose,
   post,
   SALT,
@@ -275,7 +276,10 @@ describe.each(FRAMEWORKS)('%s: an endless upload', (framework) => {
     client.flood(BLOCK);
     await client.closed;
     expect([answer.status, codes(app)]).toEqual([415, ['content_type_unsupported']]);
-    if (when === 'before') expect(answer.headers.connection).not.toBe('keep-alive');
+    // Koa drops what was set when it answers an error.
+    if (when === 'before') {
+      expect(answer.headers.connection).toBe(isExpress(framework) ? 'close' : undefined);
+    }
     expect(bytesRead()).toBeLessThan(MEGABYTE);
     expect(performance.now() - started).toBeLessThan(2_500);
   });

@@ -948,6 +948,22 @@ describe('payproof:unsettled', () => {
   });
 });
 
+it('a transaction whose answer was lost is not looked at where no order of states is kept', async () => {
+  const store = Object.assign(new Watched(), { commitIn: async () => true });
+  const { found, after } = claims('koa3');
+  const app = await serve('koa3', {
+    options: { dedupe: store },
+    after,
+    handler: async () => {
+      await found[0]?.commitIn({});
+      throw new Error('no mail server');
+    },
+  });
+  expect((await post(app, hatex())).status).toBe(500);
+  await until(() => store.calls.includes('release'));
+  expect(store.calls).toEqual(['claim', 'release']);
+});
+
 describe('renewals', () => {
   it('that are under way do not take the claim again after its release', async () => {
     const store = new Watched();

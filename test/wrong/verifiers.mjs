@@ -653,7 +653,7 @@ export const WRONG = [
   },
   {
     name: 'takes a transaction that was rolled back for processed',
-    edits: [[ONCE, "(await store.claim(request))?.status === 'done'", 'request']],
+    edits: [[ONCE, "(await store.claim(request)).status === 'done'", 'request']],
     tests: onceTest,
   },
   {
