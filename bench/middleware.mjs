@@ -18,7 +18,7 @@ import {
 
 const ROUNDS = Number(process.env.BENCH_ROUNDS || 15);
 /** Rounds after which the servers are started anew. */
-const LIFE = 5;
+const LIFE = 3;
 /** A run is the best of so many loads: what else the machine does can only slow one down. */
 const LOADS = 5;
 const REQUESTS = Number(process.env.BENCH_REQUESTS || 1_000);

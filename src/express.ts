@@ -84,7 +84,11 @@ export function paymentWebhook<Chooser extends IncomingMessage = Request>(
         }
         next();
       },
-      next,
+      (error) => {
+        // With an answer that is out, for example after a timeout of other middleware, nothing is left to be said.
+        // Express would cut the connection, and with it the request that follows there.
+        if (!res.writableEnded) next(error);
+      },
     );
   };
 }

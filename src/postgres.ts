@@ -1,6 +1,14 @@
 import { knownOptions } from './core/options.ts';
 import type { ClaimRequest, ClaimResult, DedupeStore } from './dedupe.ts';
 
+/**
+ * How long a claim waits for the transaction of a handler that called `commitIn`, in milliseconds. Each that waits
+ * holds a connection of the pool, which that handler may need.
+ */
+const LOCK_TIMEOUT = 250;
+/** SQLSTATE of a lock that did not come in time. */
+const LOCK_NOT_AVAILABLE = '55P03';
+
 /** Runs one statement: `(text, values) => pool.query(text, values)` with pg. */
 export type PostgresQuery = (
   text: string,
@@ -56,8 +64,11 @@ export function postgresStore(options: PostgresStoreOptions): PostgresStore {
   // other transactions do meanwhile. One instant for the whole statement, or its parts could disagree.
   const free = 't.until <= statement_timestamp()';
   const mine = `(${free} OR (t.owner = excluded.owner AND t.fingerprint = excluded.fingerprint))`;
+  // The limit must be set before the row is asked for, and ends with the statement.
   const CLAIM = `INSERT INTO ${table} AS t (key, owner, fingerprint, until)
-VALUES ($1, $2, $3, ${after('$4')})
+SELECT $1, $2, $3, ${after('$4')}
+FROM (SELECT set_config('lock_timeout', '${LOCK_TIMEOUT}', true)) AS limited
+WHERE limited IS NOT NULL
 ON CONFLICT (key) DO UPDATE SET
   owner = CASE WHEN ${free} THEN excluded.owner ELSE t.owner END,
   fingerprint = CASE WHEN ${free} THEN excluded.fingerprint ELSE t.fingerprint END,
@@ -85,7 +96,11 @@ RETURNING rank`;
       await query(ddl, []).catch(() => query(ddl, []));
     },
     async claim({ key, owner, lease, fingerprint }: ClaimRequest): Promise<ClaimResult> {
-      const { rows } = await query(CLAIM, [key, owner, fingerprint, lease]);
+      const { rows } = await query(CLAIM, [key, owner, fingerprint, lease]).catch((error) => {
+        if (error?.code === LOCK_NOT_AVAILABLE) return { rows: [] };
+        throw error;
+      });
+      if (rows.length === 0) return { status: 'in_progress', retryAfter: LOCK_TIMEOUT };
       const row = rows[0] as { owner: string | null; fingerprint: string; left: number };
       if (row.fingerprint !== fingerprint) return { status: 'conflict' };
       if (row.owner === null) return { status: 'done' };

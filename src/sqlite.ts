@@ -1,5 +1,10 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { knownOptions } from './core/options.ts';
 import type { ClaimRequest, ClaimResult, DedupeStore } from './dedupe.ts';
+
+/** How long the locked file of another process is waited for, and how often it is tried, in milliseconds. */
+const BUSY_TIMEOUT = 5_000;
+const BUSY_RETRY = 20;
 
 /** What better-sqlite3's `Database` and node:sqlite's `DatabaseSync` have in common. */
 export interface SqliteDatabase {
@@ -47,7 +52,8 @@ export function sqliteStore(options: SqliteStoreOptions): SqliteStore {
     throw new TypeError('table: must be a plain SQL name');
   }
   // Another process may hold the write lock of the file for a moment.
-  database.exec('PRAGMA busy_timeout = 5000');
+  const timeout = database.prepare('PRAGMA busy_timeout');
+  if (busyTimeout() === 0) database.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT}`);
   // owner is null where the event is done; until is the end of the lease or of the memory.
   database.exec(
     `CREATE TABLE IF NOT EXISTS ${table} (
@@ -58,14 +64,14 @@ export function sqliteStore(options: SqliteStoreOptions): SqliteStore {
        until INTEGER NOT NULL
      ) WITHOUT ROWID`,
   );
-  // One statement takes the claim; what the second tells of a claim that was not taken may be old
-  // by then, which costs the sender a retry at most.
+  // What writes is run to its end, and tells by its count: a row that it returned would come before its commit,
+  // which can still fail. What a second statement tells of a claim that was not taken may be old by then, which
+  // costs the sender a retry at most.
   const claim = database.prepare(
     `INSERT INTO ${table} AS t (key, owner, fingerprint, until) VALUES (?, ?, ?, ?)
      ON CONFLICT (key) DO UPDATE
        SET owner = excluded.owner, fingerprint = excluded.fingerprint, until = excluded.until
-       WHERE t.until <= ? OR (t.owner = excluded.owner AND t.fingerprint = excluded.fingerprint)
-     RETURNING 1`,
+       WHERE t.until <= ? OR (t.owner = excluded.owner AND t.fingerprint = excluded.fingerprint)`,
   );
   const look = database.prepare(`SELECT owner, fingerprint, until FROM ${table} WHERE key = ?`);
   const commit = `UPDATE ${table} SET owner = NULL, until = ? WHERE key = ? AND owner = ?`;
@@ -74,26 +80,48 @@ export function sqliteStore(options: SqliteStoreOptions): SqliteStore {
     `INSERT INTO ${table} AS t (key, fingerprint, rank, until) VALUES (?, '', ?, ?)
      ON CONFLICT (key) DO UPDATE
        SET rank = max(excluded.rank, CASE WHEN t.until > ? THEN t.rank ELSE 0 END),
-           until = max(excluded.until, t.until)
-     RETURNING rank`,
+           until = max(excluded.until, t.until)`,
   );
+  const rankOf = database.prepare(`SELECT rank FROM ${table} WHERE key = ?`);
   const purge = database.prepare(`DELETE FROM ${table} WHERE until <= ?`);
+
+  function busyTimeout(): number {
+    return Number(Object.values(timeout.get() as object)[0]);
+  }
+
+  /** Tries again while the file is locked. SQLite's own way to wait would hold up the whole process. */
+  async function unlocked<T>(verb: () => T): Promise<T> {
+    for (let waited = 0; ; waited += BUSY_RETRY) {
+      const before = busyTimeout();
+      database.exec('PRAGMA busy_timeout = 0');
+      try {
+        return verb();
+      } catch (error) {
+        if (!isBusy(error) || waited >= BUSY_TIMEOUT) throw error;
+      } finally {
+        database.exec(`PRAGMA busy_timeout = ${before}`);
+      }
+      await sleep(BUSY_RETRY);
+    }
+  }
+
   const commitOn = (on: SqliteDatabase, key: string, owner: string, ttl: number): boolean =>
     changed(on.prepare(commit).run(clock() + ttl, key, owner));
 
   return {
     async claim({ key, owner, lease, fingerprint }: ClaimRequest): Promise<ClaimResult> {
-      const now = clock();
-      if (claim.get(key, owner, fingerprint, now + lease, now)) return { status: 'claimed' };
-      const row = look.get(key) as Row | undefined;
-      if (row === undefined) return { status: 'in_progress', retryAfter: 0 };
-      if (row.fingerprint !== fingerprint) return { status: 'conflict' };
-      if (row.owner === null) return { status: 'done' };
-      return { status: 'in_progress', retryAfter: Number(row.until) - now };
+      return unlocked(() => {
+        const now = clock();
+        const isClaimed = changed(claim.run(key, owner, fingerprint, now + lease, now));
+        if (isClaimed) return { status: 'claimed' };
+        const row = look.get(key) as Row | undefined;
+        if (row === undefined) return { status: 'in_progress', retryAfter: 0 };
+        if (row.fingerprint !== fingerprint) return { status: 'conflict' };
+        if (row.owner === null) return { status: 'done' };
+        return { status: 'in_progress', retryAfter: Number(row.until) - now };
+      });
     },
-    async commit(key, owner, ttl) {
-      return commitOn(database, key, owner, ttl);
-    },
+    commit: (key, owner, ttl) => unlocked(() => commitOn(database, key, owner, ttl)),
     commitIn(tx, key, owner, ttl) {
       if (typeof (tx as SqliteDatabase | null)?.prepare !== 'function') {
         throw new TypeError('commitIn: needs the database on which the transaction is open');
@@ -105,18 +133,21 @@ export function sqliteStore(options: SqliteStoreOptions): SqliteStore {
       }
       return commitOn(tx as SqliteDatabase, key, owner, ttl);
     },
-    async release(key, owner) {
-      return changed(release.run(key, owner));
-    },
-    async advance(payment, rank, ttl) {
-      const now = clock();
-      const row = advance.get(`payment ${payment}`, rank, now + ttl, now) as Pick<Row, 'rank'>;
-      return Number(row.rank);
-    },
-    async purge() {
-      return Number(purge.run(clock()).changes);
-    },
+    release: (key, owner) => unlocked(() => changed(release.run(key, owner))),
+    advance: (payment, rank, ttl) =>
+      unlocked(() => {
+        const now = clock();
+        advance.run(`payment ${payment}`, rank, now + ttl, now);
+        return Number((rankOf.get(`payment ${payment}`) as Pick<Row, 'rank'>).rank);
+      }),
+    purge: () => unlocked(() => Number(purge.run(clock()).changes)),
   };
+}
+
+/** By the names of better-sqlite3, and by the numbers of node:sqlite (of which the last byte tells the kind). */
+function isBusy(error: unknown): boolean {
+  const { code, errcode } = Object(error) as { code?: unknown; errcode?: unknown };
+  return `${code}`.startsWith('SQLITE_BUSY') || (Number(errcode) & 0xff) === 5;
 }
 
 /** What tells whether a transaction is open. */

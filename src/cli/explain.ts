@@ -99,9 +99,11 @@ export async function explain(args: readonly string[], io: Io): Promise<number> 
 
 async function bytesOf(file: string, { stdin }: Io): Promise<Buffer> {
   if (file !== '-') {
-    return readFile(file).catch((error: NodeJS.ErrnoException) => {
+    const bytes = await readFile(file).catch((error: NodeJS.ErrnoException) => {
       throw new UsageError(`the file of the request cannot be read (${error.code})`);
     });
+    if (bytes.length > MAX_REQUEST) throw new UsageError('the request is too large');
+    return bytes;
   }
   const chunks: Buffer[] = [];
   let size = 0;

@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import { isObject } from '../core/json.ts';
 import { UsageError } from './terminal.ts';
 
@@ -164,7 +165,7 @@ function readHar(text: string, entry: number | undefined): SavedRequest {
   }
   const pairs = (Array.isArray(request.headers) ? request.headers : [])
     .filter(isObject)
-    .map(({ name, value: one }): Header => [String(name), String(one)])
+    .map(({ name, value: one }): Header => [textOf(name), textOf(one)])
     // HTTP/2 writes method and path among the headers.
     .filter(([name]) => !name.startsWith(':'));
   const { postData } = request;
@@ -184,6 +185,11 @@ function readHar(text: string, entry: number | undefined): SavedRequest {
   };
 }
 
+/** A number as it is written. `String` would throw for an object whose `toString` is no function. */
+function textOf(value: unknown): string {
+  return typeof value === 'string' ? value : `${JSON.stringify(value)}`;
+}
+
 function harBody(postData: NonNullable<HarEntry['request']>['postData'], notes: string[]): Buffer {
   if (typeof postData?.text === 'string') {
     return Buffer.from(postData.text, postData.encoding === 'base64' ? 'base64' : 'utf8');
@@ -192,7 +198,7 @@ function harBody(postData: NonNullable<HarEntry['request']>['postData'], notes: 
   notes.push('The HAR holds only the parsed fields of the form: its body is written anew.');
   const pairs = postData.params
     .filter(isObject)
-    .map(({ name, value }): Header => [String(name), String(value ?? '')]);
+    .map(({ name, value }): Header => [textOf(name), textOf(value ?? '')]);
   return Buffer.from(new URLSearchParams(pairs as [string, string][]).toString());
 }
 
@@ -305,6 +311,12 @@ function dataOf(option: string, text: string): string {
 }
 
 const ANSI_C: Readonly<Record<string, string>> = {
+  a: '\u0007',
+  b: '\b',
+  e: '\u001b',
+  E: '\u001b',
+  f: '\f',
+  v: '\v',
   n: '\n',
   r: '\r',
   t: '\t',
@@ -373,12 +385,26 @@ function refuseExpansion(text: string): void {
 
 function unescapeAnsi(text: string): string {
   return text.replace(
-    /\\(?:u([0-9a-fA-F]{1,4})|U([0-9a-fA-F]{1,8})|x([0-9a-fA-F]{1,2})|([\s\S]))/g,
-    (_, u?: string, long?: string, x?: string, c?: string) => {
-      const hex = u ?? long ?? x;
+    /((?:\\x[0-9a-fA-F]{1,2}|\\[0-7]{1,3})+)|\\(?:u([0-9a-fA-F]{1,4})|U([0-9a-fA-F]{1,8})|([\s\S]))/g,
+    (_, bytes?: string, u?: string, long?: string, c?: string) => {
+      if (bytes !== undefined) return ofBytes(bytes);
+      const hex = u ?? long;
       if (hex === undefined) return ANSI_C[c ?? ''] ?? `\\${c}`;
       const code = Number.parseInt(hex, 16);
       return code <= 0x10ffff ? String.fromCodePoint(code) : '\ufffd';
     },
   );
+}
+
+/** `\xc3\251`: bytes in hex and in octal, of which several make a character. */
+function ofBytes(escapes: string): string {
+  const numbers = escapes
+    .slice(1)
+    .split('\\')
+    .map((one) =>
+      one.startsWith('x') ? Number.parseInt(one.slice(1), 16) : Number.parseInt(one, 8),
+    );
+  const bytes = Buffer.from(numbers);
+  if (isUtf8(bytes)) return bytes.toString();
+  throw new UsageError('curl: bytes that are not UTF-8; save the request as raw HTTP');
 }

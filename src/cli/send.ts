@@ -165,7 +165,7 @@ export async function send(args: readonly string[], io: Io): Promise<number> {
   const worker = async (): Promise<void> => {
     while (next++ < times) {
       for (const delivery of make(check, secret, variation)) {
-        const way = { to, timeout, wait, retry: values.retry, manner, io, isQuiet };
+        const way = { to, timeout, wait, retry: values.retry, manner, io, isQuiet, secret };
         const outcome = await deliver(delivery, way);
         // Of many, only the numbers are shown.
         outcomes.push(times === 1 ? outcome : { ...outcome, answer: null });
@@ -290,14 +290,15 @@ interface Way {
   readonly manner: Manner;
   readonly io: Io;
   readonly isQuiet: boolean;
+  readonly secret: string;
 }
 
 async function deliver(first: Delivery, way: Way): Promise<Outcome> {
-  const { to, timeout, retry, manner, io, isQuiet } = way;
+  const { retry, manner, io, isQuiet } = way;
   let delivery = first;
   let { wait } = way;
   for (let attempts = 1; ; attempts++) {
-    const outcome = await attempt(new URL(delivery.path, to), delivery, timeout, attempts);
+    const outcome = await attempt(delivery, attempts, way);
     if (isSuccess(outcome.status) || !retry || attempts === manner.attempts) return outcome;
     if (!isQuiet) {
       const said = outcome.status ?? outcome.error;
@@ -312,19 +313,40 @@ async function deliver(first: Delivery, way: Way): Promise<Outcome> {
 }
 
 async function attempt(
-  url: URL,
   delivery: Delivery,
-  timeout: number,
   attempts: number,
+  { to, timeout, secret }: Way,
 ): Promise<Outcome> {
   const start = performance.now();
   try {
-    const answer = await post(url, delivery, timeout);
+    // Not resolved: a path that begins with two slashes would name another host.
+    const sent = await post(new URL(to.origin + delivery.path), delivery, timeout);
+    const answer = veiled(sent, [secret, ...proofsOf(delivery)]);
     return { status: answer.status, error: null, time: answer.time, attempts, answer };
   } catch (error) {
     const { code = 'ERROR' } = error as { code?: string };
     return { status: null, error: code, time: performance.now() - start, attempts, answer: null };
   }
+}
+
+/** What looks like a signature or a token, wherever it stands. */
+function proofsOf({ path, headers, body }: Delivery): readonly string[] {
+  const all = [path, ...Object.values(headers), body].join('\n');
+  return all.match(/(?<![\w-])(?:[0-9a-f]{64}|[\w-]{43})(?![\w-])/gi) ?? [];
+}
+
+/** A route may repeat what it was sent, on an error page or in a redirect. */
+function veiled(answer: Answer, hidden: readonly string[]): Answer {
+  const veil = (text: string): string =>
+    hidden
+      .flatMap((one) => [one, encodeURIComponent(one), JSON.stringify(one).slice(1, -1)])
+      .reduce((rest, one) => rest.replaceAll(one, '***'), text);
+  const { location } = answer.headers;
+  const headers = {
+    ...answer.headers,
+    ...(location === undefined ? {} : { location: veil(location) }),
+  };
+  return { ...answer, headers, body: veil(answer.body) };
 }
 
 // ---- What is shown -------------------------------------------------------------------------------

@@ -44,7 +44,7 @@ const MAX_SECRETS = 16;
  *
  * @param option the option's name, for the message and for the ids of unnamed secrets
  * @throws TypeError if a secret is missing, empty, blank, wrapped in white space, the text
- *   `undefined` or `null`, or no string; if an id is empty or occurs twice
+ *   `undefined` or `null`, has a NUL character, or is no string; if an id is empty or occurs twice
  * @throws RangeError if there are more than 16
  */
 export function keyring(option: string, input: SecretInput | undefined): Keyring {
@@ -86,6 +86,8 @@ function secretKey(option: string, value: unknown): KeyObject {
   if (value.trim() !== value) {
     throw new TypeError(`${option}: the secret begins or ends with white space`);
   }
+  // HMAC fills keys up with NUL: a key of nothing else is the empty one.
+  if (value.includes('\0')) throw new TypeError(`${option}: the secret contains a NUL character`);
   const key = createSecretKey(value, 'utf8');
   OWN_MACS.set(key, hmacSha256(key, value));
   return key;
@@ -128,16 +130,17 @@ export function hexSignature(text: string | undefined): Buffer {
   throw new WebhookError('signature_malformed');
 }
 
+/** 32 bytes: of the last digit only four bits are used, and the other two are zero. */
+const BASE64URL_MAC = /^[\w-]{42}[AEIMQUYcgkosw048]$/;
+
 /**
  * Reads a base64url HMAC-SHA256, without padding. The same bytes have further spellings, which
- * `Buffer.from` would take: only the one that is written here is.
+ * `Buffer.from` would take: only the one that encoders write is.
  *
  * @returns undefined if it is anything else
  */
 export function base64urlMac(text: string): Buffer | undefined {
-  if (text.length !== 43) return undefined;
-  const bytes = Buffer.from(text, 'base64url');
-  return bytes.toString('base64url') === text ? bytes : undefined;
+  return BASE64URL_MAC.test(text) ? Buffer.from(text, 'base64url') : undefined;
 }
 
 /**

@@ -25,6 +25,8 @@ const BURST = 50;
 const PER_SECOND = 5;
 /** A body of more bytes counts as several diagnoses. */
 const BYTES = 16 * 1024;
+/** What takes more milliseconds, and more than it was allowed, counts as several diagnoses, too. */
+const LONG = 50;
 
 /**
  * Makes what `rejection.diagnose` is, for one middleware: it waits until the answer is out, and neither
@@ -43,7 +45,7 @@ export function diagnoser(): (remains: Remains, options: DiagnosisOptions) => Pr
     const isCalm = allowance >= Math.min(cost, BURST);
     if (isCalm) allowance -= cost;
     const candidates = isCalm && body ? body.candidates : null;
-    return investigate(
+    const diagnosis = investigate(
       remains.providers,
       {
         headers: req.headers,
@@ -54,6 +56,9 @@ export function diagnoser(): (remains: Remains, options: DiagnosisOptions) => Pr
       { error, ...options, ...(isCalm ? {} : { maxTrials: 0 }) },
       error.code === 'body_consumed' ? parsersBefore(remains) : [],
     );
+    const took = performance.now() - now;
+    allowance -= Math.floor(took / Math.max(LONG, options.maxTime ?? 0));
+    return diagnosis;
   };
 }
 

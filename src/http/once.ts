@@ -73,6 +73,8 @@ function prefixOf({ scope }: Options, { request, account }: Scope): string {
     throw new TypeError('dedupe.scope: needed, since this provider does not tell its account');
   }
   if (typeof name !== 'string' || (name === '' && typeof scope === 'function')) {
+    // Of an asynchronous one; what becomes of its promise must not end the process.
+    Promise.resolve(name).catch(() => {});
     throw new TypeError('dedupe.scope: must give a text that names the merchant');
   }
   return name === '' ? '' : `${eventId(name)}/`;
@@ -151,6 +153,7 @@ async function admit(
     event.paymentId === null || rank === 0 ? null : prefix + paymentOf(event, event.paymentId);
   const raise = async (payment: string, to: number): Promise<number> =>
     (await store.advance?.(payment, to, remember)) ?? 0;
+  const asked = performance.now();
   const result = await firstClaim();
   switch (result?.status) {
     case 'claimed':
@@ -176,6 +179,8 @@ async function admit(
       await answered(timeout, () => store.commit(key, owner, remember));
       return { run: false, stale, claim };
     }
+    // The store took so long that another delivery may have it by now.
+    if (performance.now() - asked >= lease) throw new WebhookError('store_unavailable');
   } catch (error) {
     settle(() => store.release(key, owner));
     throw error;
@@ -242,11 +247,11 @@ async function admit(
 
   /** Where `commitIn` was called, only the store knows whether the transaction stands. */
   async function giveBack(): Promise<void> {
-    if (committed && payment !== null && (await store.claim(request)).status === 'done') {
-      await raise(payment, rank);
-    } else {
-      await store.release(key, owner);
-    }
+    // It waits for the end of the transaction.
+    if ((await store.release(key, owner)) || !committed || payment === null) return;
+    const { status } = await store.claim(request);
+    if (status === 'done') await raise(payment, rank);
+    else if (status === 'claimed') await store.release(key, owner);
   }
 
   /** Again and again while the lease holds: the answer is out, and the event must not run again. */
@@ -256,15 +261,20 @@ async function admit(
       const settled = await settle(async () => {
         // Before the commit: what dies between the two makes the next delivery raise it again.
         if (payment !== null) await raise(payment, rank);
-        // Refused: the lease ran out and the next delivery has, or had, the event.
-        if (!(await store.commit(key, owner, remember)) && !committed) {
-          throw new WebhookError('delivery_in_progress');
-        }
+        if (!(await mark()) && !committed) throw new WebhookError('delivery_in_progress');
       });
       waited += wait;
       if (settled || waited > lease) return;
       await sleep(wait, undefined, { ref: false });
     }
+  }
+
+  /** @returns false if the lease ran out and the next delivery has, or had, the event */
+  async function mark(): Promise<boolean> {
+    if (await store.commit(key, owner, remember)) return true;
+    // A store that lost its memory meanwhile has nobody else's claim either.
+    if (committed || (await store.claim(request)).status !== 'claimed') return false;
+    return store.commit(key, owner, remember);
   }
 
   async function firstClaim(): Promise<ClaimResult> {

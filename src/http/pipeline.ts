@@ -149,6 +149,7 @@ export function pipeline<Request>(
       body: null,
       receivedAt: null,
     };
+    const isTooLate = isEnding(req);
     try {
       const { headers } = req;
       refuseByHead(req.method, headers);
@@ -161,11 +162,14 @@ export function pipeline<Request>(
       }
       const body = await readBody(exchange, contentType, reading);
       // Its answer could not be sent any more, and the sender would have to repeat what was done.
-      if (isEnding(req)) throw new WebhookError('body_aborted');
+      if (isTooLate) throw new WebhookError('body_aborted');
       const [bytes] = body.candidates as readonly [Uint8Array];
       progress.bodyLength = bytes.length;
       progress.body = body;
-      const receivedAt = validDate('clock', clock());
+      const time: unknown = clock();
+      // An asynchronous one gives a promise, which is no date and must not end the process.
+      if (!(time instanceof Date)) contain(() => time);
+      const receivedAt = validDate('clock', time);
       progress.receivedAt = receivedAt;
       const header = headerOf(headers);
       const query = queryOf(url);

@@ -390,10 +390,12 @@ function confirmation(options: DexchangeConfirmOptions) {
     }
   }
 
-  async function ask(id: string): Promise<JsonObject> {
-    const path = id.startsWith('MID') ? `/transaction/merchant/${id}` : `/transaction/${id}`;
-    const { status, body } = await withTimeout(timeout, async (signal) => {
-      const response = await fetch(baseUrl + path, {
+  async function get(
+    url: string,
+    signal: AbortSignal,
+  ): Promise<{ status: number; body: Uint8Array }> {
+    try {
+      const response = await fetch(url, {
         headers: {
           accept: 'application/json',
           authorization: `Bearer ${(key as Keyring[number]).key.export()}`,
@@ -403,18 +405,26 @@ function confirmation(options: DexchangeConfirmOptions) {
         signal,
       });
       return { status: response.status, body: await readCapped(response) };
-    });
+    } catch (error) {
+      throw withoutAnswer(error);
+    }
+  }
+
+  async function ask(id: string): Promise<Told> {
+    const path = id.startsWith('MID') ? `/transaction/merchant/${id}` : `/transaction/${id}`;
+    const { status, body } = await withTimeout(timeout, (signal) => get(baseUrl + path, signal));
     if (status === 404) throw new WebhookError('confirmation_mismatch');
     if (status !== 200) {
       const cause = new Error(`DExchange answered with status ${status}`);
       throw new WebhookError('confirmation_unavailable', { cause });
     }
+    let answer: JsonObject;
     try {
-      const { exact } = decodeJson(body);
-      return isObject(exact.transaction) ? exact.transaction : exact;
+      answer = decodeJson(body).exact;
     } catch {
       throw new WebhookError('confirmation_unavailable');
     }
+    return transactionIn(answer);
   }
 
   return async function confirm(event: DexchangeEvent): Promise<DexchangeEvent> {
@@ -425,7 +435,7 @@ function confirmation(options: DexchangeConfirmOptions) {
     if (storedId !== undefined && (await storedIdOf(reference)) !== paymentId) {
       throw new WebhookError('confirmation_mismatch');
     }
-    const answer = toldIn(await ask(paymentId));
+    const answer = await ask(paymentId);
     const status = statusOf(answer);
     if (status === '') throw new WebhookError('confirmation_unavailable');
     const type = statusType(status);
@@ -453,6 +463,30 @@ function confirmation(options: DexchangeConfirmOptions) {
     if (reference === null) return null;
     return withTimeout(timeout, async () => (await storedId?.(reference)) ?? null);
   }
+}
+
+/**
+ * From `{ transaction }`, or from the transaction itself.
+ *
+ * @throws WebhookError `confirmation_unavailable` if the answer has another shape, `field_ambiguous`
+ */
+function transactionIn(answer: JsonObject): Told {
+  const { transaction = answer } = answer;
+  if (!isObject(transaction)) throw new WebhookError('confirmation_unavailable');
+  const told = toldIn(transaction);
+  // Without an amount beside it, `success` may only say that the question was answered.
+  const isEnvelope = transaction === answer && told.AMOUNT === undefined;
+  if (isEnvelope && statusType(statusOf(told)) === 'payment.succeeded') {
+    throw new WebhookError('confirmation_unavailable');
+  }
+  return told;
+}
+
+/** What `fetch` throws can hold the bytes of an answer that it could not read, and so the customer's number. */
+function withoutAnswer(error: unknown): Error {
+  const { message = 'no answer', code, cause } = Object(error);
+  const reason = code ?? Object(cause).code;
+  return Object.assign(new Error(message), reason === undefined ? {} : { code: reason });
 }
 
 function apiUrl(baseUrl: unknown): string {

@@ -417,7 +417,7 @@ function charge({ value, exact }: JsonDocument): Facts {
   const paymentId = textOrNull(value.id);
   const request = isObject(value.payment_request) ? value.payment_request : {};
   const reference = textOrNull(request.reference_number);
-  const part = type === 'payment.partially_refunded' && refunded !== null ? [refunded] : [];
+  const part = type === 'payment.partially_refunded' ? [refundPart(value, refunded)] : [];
   return {
     id:
       paymentId === null || type === 'other'
@@ -430,6 +430,11 @@ function charge({ value, exact }: JsonDocument): Facts {
     customer: customer(isObject(value.customer) ? value.customer : value),
     occurredAt: null,
   };
+}
+
+/** Which of a charge's refunds: by how much was refunded so far or, where that is not told, by the content. */
+function refundPart(value: JsonObject, refunded: string | null): string {
+  return refunded === null || compareDecimals(refunded, '0') === 0 ? digest(value) : refunded;
 }
 
 /** The status stays `succeeded` when a charge is refunded: `refunded_amount` tells. */

@@ -190,7 +190,7 @@ function withToken({ secret, path }: CheckedSigner, order: string): string {
   const token = createHmac('sha256', secret)
     .update(`payproof/dexchange/callback-url/v1\n${order}`)
     .digest('base64url');
-  const url = new URL(path, 'http://localhost');
+  const url = new URL(`http://localhost${path}`);
   url.searchParams.set('payproof', token);
   return url.pathname + url.search;
 }

@@ -210,7 +210,7 @@ async function listen(listener: RequestListener) {
         });
         ends.push(end);
       };
-      const url = new URL(path, `http://127.0.0.1:${port}`);
+      const url = new URL(`http://127.0.0.1:${port}${path}`);
       try {
         const all = { ...headers, ...own };
         const answer = await post(url, { method, headers: all, body }, timeout).catch(() => null);
@@ -224,7 +224,7 @@ async function listen(listener: RequestListener) {
     /** The methods that a router says it has for a path. */
     async options(path: string, timeout: number): Promise<string | null> {
       arrived = () => {};
-      const url = new URL(path, `http://127.0.0.1:${port}`);
+      const url = new URL(`http://127.0.0.1:${port}${path}`);
       const sending = { method: 'OPTIONS', headers: own, body: '' };
       const answer = await post(url, sending, timeout).catch(() => null);
       return answer?.headers.allow ?? null;

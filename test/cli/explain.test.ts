@@ -356,6 +356,18 @@ describe('readRequest', () => {
     expect(body.toString()).toBe('a=b');
   });
 
+  it('HAR: names and values that are no texts', () => {
+    const headers = [
+      { name: { toString: 1 }, value: 'b' },
+      { name: 'n', value: 5 },
+    ];
+    const postData = { params: [{ name: 'a', value: { toString: 1 } }] };
+    const request = { method: 'POST', url: '/y', headers, postData };
+    const saved = read(JSON.stringify({ request }));
+    expect({ ...saved.headers }).toEqual({ '{"tostring":1}': ['b'], n: ['5'] });
+    expect(saved.body.toString()).toBe('a=%7B%22toString%22%3A1%7D');
+  });
+
   it('takes sixty thousand headers of one name', () => {
     const { headers } = read(`POST / HTTP/1.1\n${'a: b\n'.repeat(60_000)}\n`);
     expect(headers.a).toHaveLength(60_000);
@@ -388,6 +400,12 @@ describe('readRequest', () => {
       `curl http://x/y --data-raw $'\\x41\\u00e9\\U0001F600\\n\\'\\q\\U99999999' `,
       'POST',
       "Aé😀\n'\\q\ufffd",
+      'application/x-www-form-urlencoded',
+    ],
+    [
+      `curl http://x/y --data-raw $'caf\\xc3\\xA9 caf\\303\\251 \\101\\\\x41\\0601\\e\\a'`,
+      'POST',
+      'café café A\\x4101\u001b\u0007',
       'application/x-www-form-urlencoded',
     ],
     [
@@ -438,6 +456,7 @@ describe('readRequest', () => {
     ['curl http://x -d @file', 'another file'],
     ['curl http://x -F a=b', 'makes no request'],
     ["curl http://x -d 'a", 'no partner'],
+    [String.raw`curl http://x -d $'caf\xe9'`, 'not UTF-8'],
     ['curl http://x -d "$body"', 'shell variables'],
     ['curl http://x -d $body', 'shell variables'],
     ['curl http://x -d "`date`"', 'shell variables'],

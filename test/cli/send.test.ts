@@ -96,6 +96,17 @@ describe('payproof send', () => {
       }
       if (path === ('/moved' as string)) return void res.writeHead(307, { location: '/x' }).end();
       if (path === ('/mute' as string)) return;
+      if (path.startsWith('//')) return void res.end(`at ${path}`);
+      if (path === ('/echo' as string)) {
+        res.writeHead(307, { location: `https://shop.example${req.url}` });
+        const { authorization = '', ...headers } = req.headers;
+        const said = [
+          authorization,
+          encodeURIComponent(authorization),
+          headers['x-hatex-signature'],
+        ];
+        return void res.end(`<pre>${said.join(' ')}</pre>`);
+      }
       if (path === ('/cut' as string)) {
         res.writeHead(200, { 'content-length': '100' });
         res.write('x', () => res.destroy());
@@ -200,6 +211,25 @@ describe('payproof send', () => {
     const { code, stdout } = await send('hitpay --to URL/moved');
     expect(code).toBe(1);
     expect(stdout).toMatch(/^307 Temporary Redirect.*location +\/x/s);
+  });
+
+  it('stays with the host of --to where the path begins with two slashes', async () => {
+    const { code, stdout } = await send('hatexcard --to URL//other.example/webhooks');
+    expect(code).toBe(0);
+    expect(stdout).toContain('at //other.example/webhooks');
+  });
+
+  it.each([
+    'dexchange --scheme bearer --to URL/echo',
+    'dexchange --to URL/echo?a=1',
+    'hatexcard --to URL/echo',
+  ])('shows *** where the answer repeats what proves a delivery: %s', async (line) => {
+    for (const more of ['', ' --json']) {
+      const result = await send(line + more);
+      for (const secret of Object.values(SECRETS)) expect(result.stdout).not.toContain(secret);
+      expect(result.stdout).not.toMatch(/[0-9a-f]{64}|[\w-]{43}/);
+      if (!more) expect(result.stdout).toContain('***');
+    }
   });
 
   it('an answer that breaks off, never comes, is endless, or has no server', async () => {

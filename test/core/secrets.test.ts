@@ -53,6 +53,9 @@ describe('keyring', () => {
     ['a leading space', ' secret'],
     ['a trailing line break', 'secret\n'],
     ['a trailing CRLF', 'secret\r\n'],
+    ['a NUL, which is the empty key', '\0'],
+    ['a NUL at the end, which HMAC does not see', 'secret\0'],
+    ['a NUL within', { id: 'a', value: 'sec\0ret' }],
     ['an empty list', []],
     ['a list with an empty one', ['a', '']],
     ['a list in a list', [['a']]],
@@ -338,6 +341,11 @@ describe('base64urlMac', () => {
     expect(base64urlMac(Buffer.alloc(32, 0xff).toString('base64url'))).toEqual(
       Buffer.alloc(32, 0xff),
     );
+  });
+
+  it('reads whatever the last digit is', () => {
+    const macs = Array.from({ length: 256 }, (_, last) => Buffer.alloc(32, last));
+    expect(macs.map((one) => base64urlMac(one.toString('base64url')))).toEqual(macs);
   });
 
   it('reads one spelling only', () => {

@@ -402,6 +402,14 @@ describe('the cost', () => {
       'a form of noughts',
       `amount=${'0'.repeat(200_000)}1&phone=${'+'.repeat(20_000)}&hmac=${'a'.repeat(64)}`,
     ],
+    [
+      'marks upon one letter',
+      JSON.stringify({ a: '\u0301'.repeat(16_000) + '\u0316'.repeat(16_000) }),
+    ],
+    [
+      'names of marks',
+      `a${'\u0301'.repeat(16_000)}${'\u0316'.repeat(16_000)}=1&a${'\u0316'.repeat(16_000)}=2`,
+    ],
     ['percent signs', `phone=${'%25'.repeat(60_000)}&status=%&hmac=${'a'.repeat(64)}`],
   ])('does not explode: %s', (_, body) => {
     for (const [one, headers] of [

@@ -102,6 +102,24 @@ describe('a flood', () => {
     expect(await looks(diagnose, 200)).toBe(50);
   });
 
+  it.each([
+    [{}, 49, 49],
+    [{}, 50, 48],
+    [{}, 2_500, 0],
+    [{ maxTime: 2_000 }, 1_999, 49],
+    [{ maxTime: 2_000 }, 4_000, 47],
+  ])('counts what takes longer than it may: %j, %i ms', async (options, took, left) => {
+    const diagnose = diagnoser();
+    const evidence = () => {
+      now += took;
+      return { clues: [], plain: [] };
+    };
+    const slow = { ...hatexcard({ secret: 'the-secret-of-the-route' }), evidence };
+    await diagnose(remains({ providers: [slow] }, out()), options);
+    now -= took;
+    expect(await looks(diagnose, 100)).toBe(left);
+  });
+
   it('counts each 16 KB of a body, and looks at the largest when all is calm', async () => {
     expect(await looks(diagnoser(), 100, 16 * 1024)).toBe(50);
     expect(await looks(diagnoser(), 100, 32 * 1024)).toBe(25);

@@ -24,6 +24,15 @@ describe('other bodies that may have been signed', () => {
     expect(texts).not.toContain(text);
   });
 
+  it('have accents composed or not, but not where marks are many', () => {
+    const accents = (text: string) => how(text).filter((one) => one.startsWith('Accents'));
+    expect(accents('é')).toEqual(['Accents were composed.']);
+    expect(accents(`e\u0301${'\u0301'.repeat(29)}`)).toEqual(['Accents were decomposed.']);
+    expect(accents(`e\u0301${'\u0301'.repeat(30)}`)).toEqual([]);
+    expect(accents(`é${'x'.repeat(16_383)}`)).toEqual(['Accents were composed.']);
+    expect(accents(`é${'x'.repeat(16_384)}`)).toEqual([]);
+  });
+
   it('stand behind what the scheme puts before the body', () => {
     const body = Buffer.from('{"a":1}');
     const [first, second] = bodyTexts(body, '1700000000.');

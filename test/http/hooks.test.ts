@@ -18,6 +18,7 @@ import {
   SECRET,
   serve,
   tap,
+  unhandledDuring,
   until,
 } from './support.ts';
 
@@ -272,6 +273,17 @@ describe.each(FRAMEWORKS)('%s: clock', (framework) => {
     const app = await serve(framework, { options: { clock }, handler });
     expect((await post(app, hatex())).status).toBe(500);
     expect(handler).not.toHaveBeenCalled();
+  });
+
+  it('that fails asynchronously is told by its kind, and ends no process', async () => {
+    const clock = async () => {
+      throw new Error('no time');
+    };
+    const app = await serve(framework, { options: { clock: clock as never } });
+    const unhandled = await unhandledDuring(async () => {
+      expect((await post(app, hatex())).status).toBe(500);
+    });
+    expect([unhandled, app.errors]).toMatchObject([[], [{ name: 'TypeError' }]]);
   });
 
   it("is the system's by default", async () => {

@@ -12,6 +12,7 @@ import {
   post,
   type Sent,
   serve,
+  unhandledDuring,
   until,
 } from './support.ts';
 
@@ -160,6 +161,19 @@ describe.each(FRAMEWORKS)('%s: dedupe.scope', (framework) => {
     expect((await post(app, told('one'))).status).toBe(200);
     return keys[0];
   };
+
+  it('that fails asynchronously is told by its kind, and ends no process', async () => {
+    const scope = async () => {
+      throw new Error('no shop');
+    };
+    const { store, keys } = noted();
+    const options = { dedupe: { store, scope: scope as never } };
+    const app = await serve(framework, { provider: SHOPS.one as Provider, options });
+    const unhandled = await unhandledDuring(async () => {
+      expect((await post(app, told('one'))).status).toBe(500);
+    });
+    expect([unhandled, keys, app.errors]).toMatchObject([[], [], [{ name: 'TypeError' }]]);
+  });
 
   it('is none for a provider that is given as such', async () => {
     expect(await keyWith(undefined)).toBe(ID);

@@ -351,3 +351,17 @@ export async function until(condition: () => boolean, ms = 2_000): Promise<void>
     await new Promise((resolve) => setTimeout(resolve, 2));
   }
 }
+
+/** What nobody handled, which would end a merchant's process, while something runs and shortly after. */
+export async function unhandledDuring(run: () => Promise<unknown>): Promise<unknown[]> {
+  const unhandled: unknown[] = [];
+  const note = (error: unknown) => unhandled.push(error);
+  process.on('unhandledRejection', note);
+  try {
+    await run();
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  } finally {
+    process.off('unhandledRejection', note);
+  }
+  return unhandled;
+}

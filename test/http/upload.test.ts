@@ -225,6 +225,19 @@ describe.each(FRAMEWORKS)('%s: an endless upload', (framework) => {
       expect([app.events, codes(app), app.nexts]).toEqual([[], ['content_type_unsupported'], 1]);
     });
 
+    it('is not to blame for what came before it', async () => {
+      const { app } = await serveCounting(framework);
+      const client = await Client.open(app.port, true);
+      client.send(
+        genuine + head({ headers: { ...refused(5), 'content-type': 'text/plain' } }, 'keep-alive'),
+      );
+      const statuses = [(await client.answer()).status, (await client.answer(1)).status];
+      client.socket.end();
+      await client.closed;
+      expect([statuses, codes(app)]).toEqual([[200, 415], ['content_type_unsupported']]);
+      expect(app.events).toHaveLength(1);
+    });
+
     it.each([
       [415, 'content_type_unsupported', `${head({ headers: asText }, 'keep-alive')}tail`],
       [
@@ -240,13 +253,17 @@ describe.each(FRAMEWORKS)('%s: an endless upload', (framework) => {
           chunk(Buffer.alloc(0)),
       ],
     ])('is not handled in vain when it comes with it: %i %s', async (status, code, first) => {
-      const { app } = await serveCounting(framework);
+      const rejected: string[] = [];
+      const { app } = await serveCounting(framework, {
+        options: { onRejected: ({ error }) => rejected.push(error.code) },
+      });
       const client = await Client.open(app.port, true);
       client.send(first + genuine);
       expect((await client.answer()).status).toBe(status);
       client.socket.end();
       await client.closed;
       expect(codes(app)).toContain(code);
+      expect(rejected.every((one) => one === code || one === 'body_aborted')).toBe(true);
       // One that was whole before it was refused leaves its connection open for the next.
       expect(app.events).toHaveLength((await client.answer(1)).status === 200 ? 1 : 0);
     });
@@ -284,9 +301,26 @@ describe.each(FRAMEWORKS)('%s: an endless upload', (framework) => {
     expect(performance.now() - started).toBeLessThan(2_500);
   });
 
+  it('leaves the client time to read: the connection is half-closed and not reset', async () => {
+    const { app } = await serveCounting(framework);
+    const server = new Promise<import('node:net').Socket>((resolve) =>
+      app.server.once('connection', resolve),
+    );
+    const client = await Client.open(app.port, true);
+    const headers = { ...hatex().headers, ...CHUNKED, 'content-type': 'text/plain' };
+    client.send(head({ headers }, 'keep-alive'));
+    expect((await client.answer()).status).toBe(415);
+    const socket = await server;
+    await until(() => socket.writableFinished);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    expect(socket.destroyed).toBe(false);
+    client.socket.destroy();
+  });
+
   it('is cut as well where other middleware has answered before', async () => {
+    const rejected: string[] = [];
     const { app } = await serveCounting(framework, {
-      options: { bodyTimeout: 100 },
+      options: { bodyTimeout: 100, onRejected: ({ error }) => rejected.push(error.code) },
       before: [
         tap(framework, (_req, res) => {
           setTimeout(() => res.writeHead(503).end(), 20);
@@ -297,10 +331,10 @@ describe.each(FRAMEWORKS)('%s: an endless upload', (framework) => {
     const started = performance.now();
     client.send(head({ headers: { ...hatex().headers, ...CHUNKED } }, 'keep-alive'));
     expect((await client.answer()).status).toBe(503);
-    await until(() => codes(app).length > 0);
+    await until(() => rejected.length > 0);
     client.flood(BLOCK);
     await client.closed;
-    expect(codes(app)).toEqual(['body_timeout']);
+    expect([rejected, app.events]).toEqual([['body_timeout'], []]);
     expect(performance.now() - started).toBeLessThan(2_500);
   });
 

@@ -667,6 +667,26 @@ describe('dexchange: confirm, by an injected fetch', () => {
     expect((await confirmed({ fetch })).amount).toBeNull();
   });
 
+  it.each([
+    { status: 'success', message: 'No transaction found', transaction: null },
+    { status: 'success', transaction: [{ Status: 'FAILED', Amount: 5000 }] },
+    { status: 'success', data: { Status: 'FAILED', Amount: 5000 } },
+    { success: false, status: 'completed', message: ['still pending'] },
+  ])('does not take the status of an envelope for that of the payment: %j', async (body) => {
+    expect(await codeOf(confirmed({ fetch: fake(() => json(body)) }))).toBe(
+      'confirmation_unavailable',
+    );
+  });
+
+  it.each([
+    ['PENDING', 'payment.pending'],
+    ['REVERSED', 'other'],
+  ])('takes %s from a flat answer without an amount', async (Status, type) => {
+    const fetch = fake(() => json({ Status }));
+    expect(await confirmed({ fetch }, { STATUS: 'PENDING' })).toMatchObject({ type, amount: null });
+    expect(await codeOf(confirmed({ fetch }))).toBe('confirmation_mismatch');
+  });
+
   it('refuses an answer of two spellings that disagree', async () => {
     const fetch = fake(() => json(answer({ status: 'FAILED' })));
     expect(await codeOf(confirmed({ fetch }))).toBe('field_ambiguous');
@@ -705,6 +725,11 @@ describe('dexchange: confirm, by an injected fetch', () => {
     expect(await codeOf(confirmed(confirm))).toBe('confirmation_unavailable');
   });
 
+  it('the cause says something where nothing was thrown', async () => {
+    const fetch = vi.fn<Fetch>(() => Promise.reject(undefined));
+    await expect(confirmed({ fetch })).rejects.toMatchObject({ cause: { message: 'no answer' } });
+  });
+
   it.each([
     ['DExchange answered with status 500', fake(() => json({}, 500))],
     ['answer too large', fake(() => new Response('x'.repeat(65_537)))],
@@ -713,6 +738,24 @@ describe('dexchange: confirm, by an injected fetch', () => {
   ])('the cause says: %s', async (message, fetch) => {
     const failure = confirmed({ fetch, timeout: 30 });
     await expect(failure).rejects.toMatchObject({ cause: { message } });
+  });
+
+  it.each([
+    [{ code: 'ECONNREFUSED' }, 'ECONNREFUSED'],
+    [
+      { cause: { code: 'HPE_INVALID_CHUNK_SIZE', data: 'Number: 770001234' } },
+      'HPE_INVALID_CHUNK_SIZE',
+    ],
+    [{ cause: null }, null],
+  ])('the cause has a code, and nothing of an answer: %#', async (more, code) => {
+    const failed = Object.assign(new TypeError('terminated'), more);
+    const failure = await confirmed({ fetch: vi.fn<Fetch>(() => Promise.reject(failed)) }).catch(
+      (error) => error,
+    );
+    expect(failure.cause).toMatchObject({ message: 'terminated' });
+    if (code === null) expect(failure.cause).not.toHaveProperty('code');
+    else expect(failure.cause.code).toBe(code);
+    expect(everythingShown(failure)).not.toContain('770001234');
   });
 
   it('leaves no timer behind', async () => {

@@ -644,13 +644,25 @@ describe('hitpay/event: charge', () => {
     ['failed', '0', 'payment.failed', 'payment.failed'],
     ['void', '0', 'payment.canceled', 'payment.canceled'],
     ['pending', 'null', 'payment.pending', 'payment.pending'],
-    ['partially_refunded', 'null', 'payment.partially_refunded', 'payment.partially_refunded'],
   ])('%s with %s refunded is %s', (status, refunded, type, id) => {
     const body = JSON.stringify({ ...CHARGE, status, refunded_amount: 'HERE' });
     expect(event(body.replace('"HERE"', refunded))).toMatchObject({
       type,
       id: `hitpay:${UUID}:${id}`,
     });
+  });
+
+  it.each([
+    undefined,
+    null,
+    0,
+    'x',
+  ])('whose refunds are told apart by its content, where their sum is %j', (refunded_amount) => {
+    const of = (updated_at: number) =>
+      event({ ...CHARGE, status: 'partially_refunded', refunded_amount, updated_at });
+    expect(of(1)).toMatchObject({ type: 'payment.partially_refunded' });
+    expect(of(1).id).toBe(of(1).id);
+    expect(of(1).id).not.toBe(of(2).id);
   });
 
   it.each([

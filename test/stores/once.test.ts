@@ -68,9 +68,13 @@ class Watched extends PlainStore {
     this.calls.push(verb);
     await this.instead[verb]?.();
   }
-  /** Hands the event to another owner, as if the lease had run out. */
-  usurp(): void {
-    for (const entry of this.entries.values()) entry.owner = 'another';
+  /** Hands the event to another owner, as if the lease had run out; null: who has done it since. */
+  usurp(owner: string | null = 'another'): void {
+    for (const entry of this.entries.values()) entry.owner = owner;
+  }
+  /** Loses everything, as a Redis without persistence that was started again. */
+  forget(): void {
+    this.entries.clear();
   }
 }
 
@@ -962,6 +966,118 @@ it('a transaction whose answer was lost is not looked at where no order of state
   expect((await post(app, hatex())).status).toBe(500);
   await until(() => store.calls.includes('release'));
   expect(store.calls).toEqual(['claim', 'release']);
+});
+
+describe('a claim that is given back', () => {
+  const settled = async (
+    stale: 'mark' | undefined,
+    commit: ((store: Watched) => Promise<unknown> | undefined) | null,
+  ) => {
+    const store: Watched & Partial<Pick<DedupeStore, 'commitIn'>> = new Watched();
+    if (commit) {
+      store.commitIn = async () => {
+        await commit(store);
+        return true;
+      };
+    }
+    const { found, after } = claims('express5');
+    const app = await serve('express5', {
+      options: { dedupe: { store, stale } },
+      after,
+      handler: async (_event, _request, { answer }) => {
+        if (commit) await found[0]?.commitIn({});
+        answer(500);
+      },
+    });
+    expect((await post(app, hatex())).status).toBe(500);
+    await sleep(40);
+    return store.calls;
+  };
+
+  it.each([
+    ['no commitIn', 'mark', null, ['claim', 'advance', 'release']],
+    ['a transaction that was rolled back', 'mark', async () => {}, ['claim', 'advance', 'release']],
+    [
+      'one that stands, without an order of states',
+      undefined,
+      async (store: Watched) => store.usurp(null),
+      ['claim', 'release'],
+    ],
+    [
+      'one that stands',
+      'mark',
+      async (store: Watched) => store.usurp(null),
+      ['claim', 'advance', 'release', 'claim', 'advance'],
+    ],
+    [
+      'one whose event another delivery has',
+      'mark',
+      async (store: Watched) => store.usurp(),
+      ['claim', 'advance', 'release', 'claim'],
+    ],
+    [
+      'one that the store forgot',
+      'mark',
+      async (store: Watched) => store.forget(),
+      ['claim', 'advance', 'release', 'claim', 'release'],
+    ],
+  ] as const)('asks the store no more than it must, after %s', async (_, stale, commit, calls) => {
+    expect(await settled(stale, commit)).toEqual(calls);
+  });
+});
+
+it('an event that is marked is asked for no more', async () => {
+  const store = new Watched();
+  const app = await serve('koa3', { options: { dedupe: store } });
+  expect((await post(app, hatex())).status).toBe(200);
+  await sleep(40);
+  expect(store.calls).toEqual(['claim', 'commit']);
+});
+
+describe('a claim that is gone', () => {
+  it('is taken and marked again where the store forgot it: the event does not run twice', async () => {
+    const store = new Watched();
+    const app = await serve('express5', {
+      options: { dedupe: { store } },
+      handler: () => store.forget(),
+    });
+    expect((await post(app, hatex())).status).toBe(200);
+    await until(() => store.calls.length === 4);
+    expect((await post(app, hatex())).status).toBe(200);
+    expect(app.events).toHaveLength(1);
+    expect(store.calls).toEqual(['claim', 'commit', 'claim', 'commit', 'claim']);
+  });
+
+  it.each([
+    ['has', 'another'],
+    ['had', null],
+  ])('is told as unsettled where another delivery %s it', async (_, owner) => {
+    const store = new Watched();
+    await unsettledDuring(async (found) => {
+      const app = await serve('koa3', {
+        options: { dedupe: { store } },
+        handler: () => store.usurp(owner),
+      });
+      expect((await post(app, hatex())).status).toBe(200);
+      await until(() => found.length > 0);
+      expect(found[0]?.error).toMatchObject({ cause: { code: 'delivery_in_progress' } });
+    });
+    expect(store.calls).toEqual(['claim', 'commit', 'claim']);
+  });
+
+  it('before its handler runs is refused: the store took as long as the lease', async () => {
+    const store = new Watched();
+    const app = await serve('koa3', { options: { dedupe: { store, lease: 30 } } });
+    store.instead.claim = async () => {
+      await sleep(40);
+      return undefined as never;
+    };
+    expect((await post(app, hatex())).status).toBe(503);
+    await until(() => store.calls.includes('release'));
+    expect([app.events, codes(app)]).toEqual([[], ['store_unavailable']]);
+    store.instead = {};
+    expect((await post(app, hatex())).status).toBe(200);
+  });
 });
 
 describe('renewals', () => {

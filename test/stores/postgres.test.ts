@@ -61,6 +61,11 @@ describe.skipIf(services.postgres === null)('a real PostgreSQL', () => {
   const pay = (client: pg.PoolClient, id: string) =>
     client.query(`UPDATE ${orders} SET paid = paid + 1 WHERE id = $1`, [id]);
 
+  it.each([[new Error('down')], [undefined]])('rejects as the client does: %s', async (failure) => {
+    const broken = postgresStore({ query: () => Promise.reject(failure) });
+    await expect(broken.claim(request('a'))).rejects.toBe(failure);
+  });
+
   describe('migrate', () => {
     it('may run again, and leaves the rows', async () => {
       const { again } = await claimed();
@@ -142,6 +147,26 @@ describe.skipIf(services.postgres === null)('a real PostgreSQL', () => {
       await client.query(end);
       client.release();
       expect((await waiting).status).toBe(expected);
+    });
+
+    it('lets no claim hold a connection for long: it is in progress', async () => {
+      const { claim, again } = await claimed();
+      const client = await pool.connect();
+      await client.query('BEGIN');
+      await store.commitIn(client, claim.key, claim.owner, 60_000);
+      expect(await Promise.all([again(), again()])).toEqual([
+        { status: 'in_progress', retryAfter: 250 },
+        { status: 'in_progress', retryAfter: 250 },
+      ]);
+      // What the merchant's own statements may wait is theirs.
+      const limits = await Promise.all([1, 2].map(() => pool.query('SHOW lock_timeout')));
+      expect(limits.map(({ rows }) => rows)).toEqual([
+        [{ lock_timeout: '0' }],
+        [{ lock_timeout: '0' }],
+      ]);
+      await client.query('COMMIT');
+      client.release();
+      expect((await again()).status).toBe('done');
     });
 
     it('is refused to an owner whose claim went to another delivery', async () => {

@@ -2,10 +2,11 @@ import { randomUUID } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import Database from 'better-sqlite3';
-import { afterAll, describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it, vi } from 'vitest';
 import type { ClaimRequest } from '../../src/dedupe.ts';
-import { sqliteStore } from '../../src/sqlite.ts';
+import { type SqliteDatabase, sqliteStore } from '../../src/sqlite.ts';
 import { child } from './child.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'payproof-sqlite-'));
@@ -19,6 +20,23 @@ const request = (key: string, changes: Partial<ClaimRequest> = {}): ClaimRequest
   fingerprint: 'print',
   ...changes,
 });
+
+/** A database whose statements do something else first. */
+function disturbed(db: InstanceType<typeof Database>, first: (sql: string, verb: string) => void) {
+  return {
+    exec: (sql: string) => db.exec(sql),
+    prepare: (sql: string) => {
+      const statement = db.prepare(sql);
+      const verb =
+        (name: 'get' | 'run') =>
+        (...values: unknown[]) => {
+          first(sql, name);
+          return statement[name](...values);
+        };
+      return { get: verb('get'), run: verb('run') };
+    },
+  } as unknown as SqliteDatabase;
+}
 
 describe('options', () => {
   const database = new Database(':memory:');
@@ -112,6 +130,83 @@ describe('a file', () => {
     expect(runs.reduce((sum, { stdout }) => sum + Number(stdout), 0)).toBe(100);
   });
 
+  it('is waited for while another process has it locked, and nobody else waits', async () => {
+    const path = file();
+    const database = new Database(path, { timeout: 7 });
+    const store = sqliteStore({ database });
+    expect(database.pragma('busy_timeout', { simple: true })).toBe(7);
+    const other = new Database(path);
+    other.exec('BEGIN EXCLUSIVE');
+    const claim = request('a');
+    const claiming = store.claim(claim);
+    let turns = 0;
+    for (const start = Date.now(); Date.now() - start < 100; turns++) await sleep(1);
+    expect(turns).toBeGreaterThan(10);
+    expect(await Promise.race([claiming, sleep(1, 'waits')])).toBe('waits');
+    other.exec('COMMIT');
+    expect((await claiming).status).toBe('claimed');
+    expect((await store.claim(request('a'))).status).toBe('in_progress');
+    expect(database.pragma('busy_timeout', { simple: true })).toBe(7);
+  });
+
+  it('is waited for by statements of the merchant, too, where no time was set', () => {
+    const database = new Database(file(), { timeout: 0 });
+    sqliteStore({ database });
+    expect(database.pragma('busy_timeout', { simple: true })).toBe(5_000);
+  });
+
+  it('rejects where it stays locked for five seconds', async () => {
+    const path = file();
+    const store = sqliteStore({ database: new Database(path) });
+    const other = new Database(path);
+    other.exec('BEGIN EXCLUSIVE');
+    vi.useFakeTimers({ toFake: ['setTimeout'] });
+    const claiming = store.claim(request('a')).catch((error) => error.code);
+    await vi.advanceTimersByTimeAsync(4_990);
+    expect(await Promise.race([claiming, 'waits'])).toBe('waits');
+    await vi.advanceTimersByTimeAsync(10);
+    vi.useRealTimers();
+    expect(await claiming).toBe('SQLITE_BUSY');
+    other.exec('COMMIT');
+    expect((await store.claim(request('a'))).status).toBe('claimed');
+  });
+
+  it.each([
+    [{ code: 'SQLITE_BUSY' }, 2],
+    [{ code: 'SQLITE_BUSY_SNAPSHOT' }, 2],
+    [{ code: 'ERR_SQLITE_ERROR', errcode: 5 }, 2],
+    [{ code: 'ERR_SQLITE_ERROR', errcode: 517 }, 2],
+    [{ code: 'ERR_SQLITE_ERROR', errcode: 8 }, 1],
+    [{ code: 'SQLITE_FULL' }, 1],
+    [{}, 1],
+  ])('is tried again after %j: %i times', async (facts, tries) => {
+    const failures = [Object.assign(new Error('failed'), facts)];
+    let count = 0;
+    const database = disturbed(new Database(':memory:'), (_, verb) => {
+      if (verb !== 'run') return;
+      count++;
+      const failure = failures.pop();
+      if (failure) throw failure;
+    });
+    const store = sqliteStore({ database });
+    const result = await store.claim(request('a')).catch((error) => error.message);
+    expect([result, count]).toEqual([tries === 2 ? { status: 'claimed' } : 'failed', tries]);
+  });
+
+  it('does not take for written what another process kept from its commit', async () => {
+    const path = file();
+    const store = sqliteStore({ database: new Database(path) });
+    const reader = new Database(path);
+    reader.exec('BEGIN');
+    reader.prepare('SELECT * FROM payproof_events').all();
+    const claim = request('a');
+    const claiming = store.claim(claim);
+    expect(await Promise.race([claiming, sleep(50, 'waits')])).toBe('waits');
+    reader.exec('COMMIT');
+    expect((await claiming).status).toBe('claimed');
+    expect(await store.commit(claim.key, claim.owner, 60_000)).toBe(true);
+  });
+
   it('rejects where the database is closed', async () => {
     const db = new Database(':memory:');
     const store = sqliteStore({ database: db });
@@ -122,21 +217,10 @@ describe('a file', () => {
   it('tells a claim to come again whose event was released in between', async () => {
     const db = new Database(':memory:');
     // Another process deletes the row between the two statements of a claim.
-    const store = sqliteStore({
-      database: {
-        exec: (sql) => db.exec(sql),
-        prepare: (sql) => {
-          const statement = db.prepare(sql);
-          return {
-            run: (...values) => statement.run(...values),
-            get: (...values) => {
-              if (sql.startsWith('SELECT')) db.exec('DELETE FROM payproof_events');
-              return statement.get(...values);
-            },
-          };
-        },
-      },
+    const database = disturbed(db, (sql) => {
+      if (sql.startsWith('SELECT')) db.exec('DELETE FROM payproof_events');
     });
+    const store = sqliteStore({ database });
     await store.claim(request('a'));
     expect(await store.claim(request('a'))).toEqual({ status: 'in_progress', retryAfter: 0 });
     expect(await store.claim(request('a'))).toEqual({ status: 'claimed' });

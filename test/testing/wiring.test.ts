@@ -301,6 +301,21 @@ describe('what stands in the way', () => {
     expect((await only(to('/login'), FORM)).problem).toContain('redirected to /login');
   });
 
+  it('asks the app itself where the path begins with two slashes', async () => {
+    const asked: string[] = [];
+    const app = expressApp((one) =>
+      one.use((req: Any, res: Any) => {
+        asked.push(req.originalUrl);
+        res.sendStatus(404);
+      }),
+    );
+    for (const provider of [FORM, { provider: 'dexchange', scheme: 'token', secret } as const]) {
+      await checkWiring(app, { path: '//127.0.0.1:9/w', provider, timeout: 1500 });
+    }
+    expect(asked).not.toEqual([]);
+    expect(asked.every((url) => url.startsWith('//127.0.0.1:9/w'))).toBe(true);
+  });
+
   it('a redirect without a readable place', async () => {
     const app = expressApp((one) => one.use((_: unknown, res: Any) => res.status(304).end()));
     expect(await only(app, FORM)).toMatchObject({ code: 'guard' });

@@ -114,7 +114,7 @@ export const WRONG = [
   },
   {
     name: 'takes further spellings of a token',
-    edits: [[SECRETS, "bytes.toString('base64url') === text", 'bytes.length === 32']],
+    edits: [[SECRETS, '{42}[AEIMQUYcgkosw048]$', '{43}$']],
     tests: secretsTest,
   },
   // ---- Secrets -----------------------------------------------------------------------------------
@@ -456,7 +456,7 @@ export const WRONG = [
   },
   {
     name: 'goes on to the handler without the error',
-    edits: [['src/express.ts', '      next,\n    );', '      () => next(),\n    );']],
+    edits: [['src/express.ts', 'if (!res.writableEnded) next(error);', 'next();']],
     tests: 'test/http/vectors.test.ts',
   },
   {
@@ -504,8 +504,18 @@ export const WRONG = [
   },
   {
     name: 'handles what follows a refused upload in its packet',
-    edits: [[PIPELINE, 'if (isEnding(req))', 'if (isEnding(req) && false)']],
+    edits: [[PIPELINE, 'if (isTooLate)', 'if (isTooLate && false)']],
     tests: 'test/http/upload.test.ts',
+  },
+  {
+    name: 'blames what came before a refused upload',
+    edits: [[PIPELINE, 'if (isTooLate)', 'if (isEnding(req))']],
+    tests: 'test/http/upload.test.ts',
+  },
+  {
+    name: 'has the connection cut of an answer that is out',
+    edits: [['src/express.ts', 'if (!res.writableEnded) next', 'next']],
+    tests: 'test/http/dedupe.test.ts',
   },
   {
     name: 'waits for a body for ever',
@@ -652,8 +662,56 @@ export const WRONG = [
     tests: onceTest,
   },
   {
+    name: 'runs an event again whose claim the store forgot',
+    edits: [
+      [
+        ONCE,
+        "if (committed || (await store.claim(request)).status !== 'claimed') return",
+        'return',
+      ],
+    ],
+    tests: onceTest,
+  },
+  {
+    name: 'trusts a claim that is older than its lease',
+    edits: [[ONCE, 'performance.now() - asked >= lease', 'false']],
+    tests: onceTest,
+  },
+  {
+    name: 'waits within SQLite',
+    edits: [['src/sqlite.ts', 'PRAGMA busy_timeout = 0', 'PRAGMA busy_timeout = 900']],
+    tests: 'test/stores/sqlite.test.ts',
+  },
+  {
+    name: 'lets claims wait in PostgreSQL for ever',
+    edits: [['src/postgres.ts', 'const LOCK_TIMEOUT = 250', 'const LOCK_TIMEOUT = 0']],
+    tests: 'test/stores/postgres.test.ts',
+  },
+  {
+    name: 'takes the status of an envelope for that of the payment',
+    edits: [[DEXCHANGE, 'if (isEnvelope && ', 'if (!told && isEnvelope && ']],
+    tests: dexchangeTest,
+  },
+  {
+    name: 'takes the empty key in disguise',
+    edits: [[SECRETS, "if (value.includes('\\0'))", 'if (false)']],
+    tests: secretsTest,
+  },
+  {
+    name: 'normalises any number of marks',
+    edits: [['src/core/diagnosis/texts.ts', 'if (!isNormalizable(text)) return;', '']],
+    tests: 'test/diagnosis/texts.test.ts',
+  },
+  {
     name: 'takes a transaction that was rolled back for processed',
-    edits: [[ONCE, "(await store.claim(request)).status === 'done'", 'request']],
+    edits: [
+      [
+        ONCE,
+        '(await store.release(key, owner)) || !committed',
+        '(await store.release(key, owner), !committed)',
+      ],
+      [ONCE, "if (status === 'done') await raise", 'if (status) await raise'],
+    ],
     tests: onceTest,
   },
   {

@@ -65,8 +65,14 @@ function* otherCharsets(raw: Buffer, text: string): Generator<AlteredBody> {
   if (!/[\u0100-\uffff]/.test(text))
     yield altered('charset', evidence, Buffer.from(text, 'latin1'));
   yield altered('charset', 'UTF-16 was signed.', Buffer.from(text, 'utf16le'));
+  if (!isNormalizable(text)) return;
   yield altered('charset', 'Accents were composed.', text.normalize('NFD'));
   yield altered('charset', 'Accents were decomposed.', text.normalize('NFC'));
+}
+
+/** Marks upon one letter are put in order by insertion, natively: many of them take the square of their number. */
+function isNormalizable(text: string): boolean {
+  return text.length <= MAX_NORMALIZED && !/\p{M}{31}/u.test(text);
 }
 
 /** Everything that JSON can be written like. Only strings and numbers keep their content. */
@@ -105,6 +111,7 @@ type Rewriting = readonly [name: string, rewrite: (text: string) => string];
 const COMPACT = 'compact JSON';
 const SPACED = 'JSON with spaces after comma and colon (Python)';
 const MAX_INDENTED = 32 * 1024;
+const MAX_NORMALIZED = 16 * 1024;
 const INDENTS = [
   ['2', 2],
   ['4', 4],
