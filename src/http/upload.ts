@@ -29,7 +29,11 @@ export function stopUpload(req: IncomingMessage, res: ServerResponse): Promise<v
     const { stream } = req as IncomingMessage & { stream: ServerHttp2Stream };
     // Whoever read it has left; while it flows, the window would open again and again.
     if (req.readableFlowing) req.pause();
-    finished(stream, { readable: false }, () => stream.close());
+    finished(stream, { readable: false }, () => {
+      stream.close();
+      // Node keeps a closed stream while something stands unread in it, for as long as the connection lives.
+      stream.removeAllListeners('data').resume();
+    });
     return turn();
   }
   if (!hasBody(req)) return null;
