@@ -130,19 +130,6 @@ export function hexSignature(text: string | undefined): Buffer {
   throw new WebhookError('signature_malformed');
 }
 
-/** 32 bytes: of the last digit only four bits are used, and the other two are zero. */
-const BASE64URL_MAC = /^[\w-]{42}[AEIMQUYcgkosw048]$/;
-
-/**
- * Reads a base64url HMAC-SHA256, without padding. The same bytes have further spellings, which
- * `Buffer.from` would take: only the one that encoders write is.
- *
- * @returns undefined if it is anything else
- */
-export function base64urlMac(text: string): Buffer | undefined {
-  return BASE64URL_MAC.test(text) ? Buffer.from(text, 'base64url') : undefined;
-}
-
 /**
  * Finds the secret under which the parts have this signature. All secrets are tried, each compared
  * in constant time, so the time tells neither how much of a signature is right nor which key it is.
@@ -155,11 +142,24 @@ export function signingKey(
   now: Date,
   ...parts: readonly (string | Uint8Array)[]
 ): string | undefined {
-  let id: string | undefined;
-  for (const key of keys) {
-    if (isMac(key.key, parts, signature) && isValid(key, now)) id ??= key.id;
-  }
-  return id;
+  return keyThat(keys, now, (key) => isMac(key, parts, signature));
+}
+
+/**
+ * The same for a signature in base64url without padding. It is compared as a text: the same bytes have
+ * further spellings, which `Buffer.from` would take, and only the one that encoders write is right.
+ *
+ * @returns the id of the secret, or undefined if none fits
+ */
+export function signingKeyOfText(
+  keys: Keyring,
+  signature: string,
+  now: Date,
+  ...parts: readonly (string | Uint8Array)[]
+): string | undefined {
+  const characters = Buffer.from(signature);
+  if (characters.length !== COMPUTED_TEXT.length) return undefined;
+  return keyThat(keys, now, (key) => isMacText(key, parts, characters));
 }
 
 /**
@@ -169,9 +169,14 @@ export function signingKey(
  * @returns the id of the secret, or undefined if none fits
  */
 export function tokenKey(keys: Keyring, token: string, now: Date): string | undefined {
+  return keyThat(keys, now, (key) => isToken(key, token));
+}
+
+/** All are looked at, whichever fits. */
+function keyThat(keys: Keyring, now: Date, fits: (key: KeyObject) => boolean): string | undefined {
   let id: string | undefined;
   for (const key of keys) {
-    if (isToken(key.key, token) && isValid(key, now)) id ??= key.id;
+    if (fits(key.key) && isValid(key, now)) id ??= key.id;
   }
   return id;
 }
@@ -190,8 +195,18 @@ function isMac(
   return timingSafeEqual(COMPUTED, expected);
 }
 
-/** Where MACs are computed to be compared; nothing else reads it. */
+function isMacText(
+  key: KeyObject,
+  parts: readonly (string | Uint8Array)[],
+  expected: Uint8Array,
+): boolean {
+  COMPUTED_TEXT.write(hmacOf(key, parts).digest('base64url'), 'latin1');
+  return timingSafeEqual(COMPUTED_TEXT, expected);
+}
+
+/** Where MACs are computed to be compared; nothing else reads them. */
 const COMPUTED = Buffer.alloc(32);
+const COMPUTED_TEXT = Buffer.alloc(43);
 
 function isValid({ notAfter }: Key, now: Date): boolean {
   return now.getTime() <= notAfter;

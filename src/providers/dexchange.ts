@@ -18,13 +18,13 @@ import { boundedNumber, headerName, knownOptions } from '../core/options.ts';
 import type { Provider } from '../core/provider.ts';
 import {
   accountOf,
-  base64urlMac,
   hexSignature,
   hmacSha256,
   type Keyring,
   keyring,
   type SecretInput,
   signingKey,
+  signingKeyOfText,
   tokenKey,
 } from '../core/secrets.ts';
 import {
@@ -208,10 +208,9 @@ function tokenProof(options: NonNullable<DexchangeOptions['token']>): Proof {
       if (token === undefined) throw new WebhookError('token_missing');
       // Read before it is authenticated, since the token is for this order.
       const order = document().value.externalTransactionId;
-      const mac = base64urlMac(token);
       const keyId =
-        tokens.length === 1 && mac !== undefined && isOrderId(order)
-          ? signingKey(keys, mac, delivery.receivedAt, TOKEN_LABEL + order)
+        tokens.length === 1 && isOrderId(order)
+          ? signingKeyOfText(keys, token, delivery.receivedAt, TOKEN_LABEL + order)
           : undefined;
       if (keyId === undefined) throw new WebhookError('token_mismatch');
       return keyId;

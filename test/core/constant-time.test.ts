@@ -102,8 +102,10 @@ describe.each(Object.entries(cases))('%s', (scheme, make) => {
   it('compares whole MACs only, of one length', () => {
     const one = make();
     run(one, one.delivery);
+    // This one is compared as the base64url text of a MAC.
+    const length = scheme === 'dexchange/token' ? 43 : 32;
     for (const [left, right] of timingSafeEqual.mock.calls) {
-      expect([left.length, right.length]).toEqual([32, 32]);
+      expect([left.length, right.length]).toEqual([length, length]);
     }
   });
 

@@ -2,13 +2,13 @@ import { createHmac, createSecretKey } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import {
   accountOf,
-  base64urlMac,
   hexSignature,
   hmacSha256,
   type Keyring,
   keyring,
   type SecretInput,
   signingKey,
+  signingKeyOfText,
   tokenKey,
 } from '../../src/core/secrets.ts';
 import { code, everythingShown } from './code.ts';
@@ -332,29 +332,33 @@ describe('tokenKey', () => {
   });
 });
 
-describe('base64urlMac', () => {
-  const mac = createHmac('sha256', 'two').update('label').digest();
-  const text = mac.toString('base64url');
+describe('signingKeyOfText', () => {
+  const keys = keyring('token', [{ id: 'old', value: 'one', notAfter: NOW }, 'two']);
+  const find = (text: string, now = NOW, ...parts: string[]) =>
+    signingKeyOfText(keys, text, now, ...(parts.length > 0 ? parts : ['label']));
+  const macUnder = (key: string, text = 'label') =>
+    createHmac('sha256', key).update(text).digest('base64url');
+  const text = macUnder('two');
 
-  it('reads the bytes', () => {
-    expect(base64urlMac(text)).toEqual(mac);
-    expect(base64urlMac(Buffer.alloc(32, 0xff).toString('base64url'))).toEqual(
-      Buffer.alloc(32, 0xff),
-    );
+  it('tells which secret signed, whatever the digits are', () => {
+    expect(find(macUnder('one'))).toBe('old');
+    for (let at = 0; at < 256; at++) {
+      expect(find(macUnder('two', `label${at}`), NOW, 'label', `${at}`)).toBe('token#2');
+    }
   });
 
-  it('reads whatever the last digit is', () => {
-    const macs = Array.from({ length: 256 }, (_, last) => Buffer.alloc(32, last));
-    expect(macs.map((one) => base64urlMac(one.toString('base64url')))).toEqual(macs);
+  it('finds no expired one', () => {
+    expect(find(macUnder('one'), new Date(+NOW + 1))).toBeUndefined();
   });
 
-  it('reads one spelling only', () => {
+  it('takes one spelling only', () => {
+    const mac = Buffer.from(text, 'base64url');
     const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
     const spellings = [...alphabet].map((last) => text.slice(0, -1) + last);
     expect(
       spellings.filter((one) => Buffer.from(one, 'base64url').equals(mac)).length,
     ).toBeGreaterThan(1);
-    expect(spellings.filter((one) => base64urlMac(one)?.equals(mac))).toEqual([text]);
+    expect(spellings.filter((one) => find(one))).toEqual([text]);
   });
 
   it.each([
@@ -365,10 +369,14 @@ describe('base64urlMac', () => {
     ` ${text.slice(1)}`,
     `${text}\n`,
     text.slice(0, 42),
-    `+${text.slice(1)}`,
-    `/${text.slice(1)}`,
-  ])('reads nothing else (%#)', (other) => {
-    expect(base64urlMac(other)).toBeUndefined();
+    macUnder('two', 'another'),
+    macUnder('three'),
+    createHmac('sha256', 'two').update('label').digest('hex'),
+    // Wide characters of which the low bytes are the right ones.
+    String.fromCharCode(...[...text].map((digit) => digit.charCodeAt(0) + 0x100)),
+    String.fromCharCode(text.charCodeAt(0) + 0x100) + text.slice(1),
+  ])('finds none for another text (%#)', (other) => {
+    expect(find(other)).toBeUndefined();
   });
 });
 

@@ -5,7 +5,7 @@ import { eventId } from '../../src/core/event.ts';
 import { decodeForm } from '../../src/core/form.ts';
 import { decodeAmounts, decodeJson, inexactInCapitals, inexactNamed } from '../../src/core/json.ts';
 import { compareDecimals, decimal, money } from '../../src/core/money.ts';
-import { base64urlMac, hexSignature } from '../../src/core/secrets.ts';
+import { hexSignature, hmacSha256, keyring, signingKeyOfText } from '../../src/core/secrets.ts';
 import { decodeUtf8 } from '../../src/core/utf8.ts';
 import type { Chance } from '../hitpay-bodies.ts';
 import {
@@ -458,11 +458,9 @@ const HEX_WORDS = [
   '\r',
   '00',
 ];
-const TOKENS = [
-  'A'.repeat(43),
-  '-_'.repeat(21).concat('w'),
-  'abcdefghijklmnopqrstuvwxyz0123456789ABCDEF8',
-];
+const SIGNERS = keyring('token', ['one', 'two', 'three']);
+const TOKENS = SIGNERS.map(({ key }) => hmacSha256(key, 'label').toString('base64url'));
+const TOKEN_MACS = SIGNERS.map(({ key }) => [...hmacSha256(key, 'label')]);
 const TOKEN_WORDS = ['=', '==', '+', '/', '-', '_', 'A', 'B', '9', ' ', '\n', '\u00c1', '%', 'AA'];
 
 /** A text of characters up to U+00FF, or with a wide one whose low byte is a digit. */
@@ -493,14 +491,16 @@ describe('signatures and tokens', () => {
     };
   });
 
-  decoder('base64urlMac', (chance) => {
+  decoder('signingKeyOfText', (chance) => {
     const mutator = new Mutator(chance, TOKENS, TOKEN_WORDS);
+    const now = new Date();
     return (at) => {
       const text = wide(chance, mutator.change(Buffer.from(chance.of(TOKENS)), chance.int(0, 2)));
-      const expected = readBase64url(text);
-      const value = base64urlMac(text);
-      if (!isSame(expected, value ? [...value] : null)) throw fault('other bytes', at, text);
-      return value !== undefined;
+      const bytes = readBase64url(text);
+      const signer = TOKEN_MACS.findIndex((mac) => isSame(mac, bytes));
+      const id = signingKeyOfText(SIGNERS, text, now, 'label');
+      if (id !== SIGNERS[signer]?.id) throw fault('another signer', at, text);
+      return id !== undefined;
     };
   });
 });

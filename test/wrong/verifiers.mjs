@@ -50,8 +50,8 @@ export const WRONG = [
     edits: [
       [
         SECRETS,
-        'if (isToken(key.key, token) && isValid(key, now)) id ??= key.id;',
-        'if (key.key.export().toString() === token && isValid(key, now)) id ??= key.id;',
+        'return keyThat(keys, now, (key) => isToken(key, token));',
+        'return keyThat(keys, now, (key) => key.export().toString() === token);',
       ],
     ],
     tests: CONSTANT_TIME,
@@ -61,8 +61,8 @@ export const WRONG = [
     edits: [
       [
         SECRETS,
-        'if (isMac(key.key, parts, signature) && isValid(key, now)) id ??= key.id;',
-        'if (isMac(key.key, parts, signature) && isValid(key, now)) return key.id;',
+        'if (fits(key.key) && isValid(key, now)) id ??= key.id;',
+        'if (fits(key.key) && isValid(key, now)) return key.id;',
       ],
     ],
     tests: CONSTANT_TIME,
@@ -72,8 +72,8 @@ export const WRONG = [
     edits: [
       [
         SECRETS,
-        'if (isMac(key.key, parts, signature) && isValid(key, now)) id ??= key.id;',
-        'if (isMac((keys[0] ?? key).key, parts, signature) && isValid(key, now)) id ??= key.id;',
+        'if (fits(key.key) && isValid(key, now)) id ??= key.id;',
+        'if (fits((keys[0] ?? key).key) && isValid(key, now)) id ??= key.id;',
       ],
     ],
     tests: secretsTest,
@@ -114,8 +114,30 @@ export const WRONG = [
   },
   {
     name: 'takes further spellings of a token',
-    edits: [[SECRETS, '{42}[AEIMQUYcgkosw048]$', '{43}$']],
+    edits: [
+      [
+        SECRETS,
+        'return timingSafeEqual(COMPUTED_TEXT, expected);',
+        "return hmacOf(key, parts).digest().equals(Buffer.from(`${expected}`, 'base64url'));",
+      ],
+    ],
     tests: secretsTest,
+  },
+  {
+    name: 'takes the low byte of wide characters in a token',
+    edits: [[SECRETS, 'Buffer.from(signature);', "Buffer.from(signature, 'latin1');"]],
+    tests: secretsTest,
+  },
+  {
+    name: 'compares tokens of callback URLs by ===',
+    edits: [
+      [
+        SECRETS,
+        'return timingSafeEqual(COMPUTED_TEXT, expected);',
+        'return `${COMPUTED_TEXT}` === `${expected}`;',
+      ],
+    ],
+    tests: CONSTANT_TIME,
   },
   // ---- Secrets -----------------------------------------------------------------------------------
   {
@@ -309,8 +331,8 @@ export const WRONG = [
       ],
       [
         DEXCHANGE,
-        '? signingKey(keys, mac, delivery.receivedAt, TOKEN_LABEL + order)',
-        '? signingKey(keys, mac, delivery.receivedAt, TOKEN_LABEL)',
+        '? signingKeyOfText(keys, token, delivery.receivedAt, TOKEN_LABEL + order)',
+        '? signingKeyOfText(keys, token, delivery.receivedAt, TOKEN_LABEL)',
       ],
     ],
     tests: dexchangeTest,
