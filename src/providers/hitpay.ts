@@ -10,7 +10,7 @@ import {
   type JsonObject,
   textOrNull,
 } from '../core/json.ts';
-import { compareDecimals, decimal, money } from '../core/money.ts';
+import { compareDecimals, decimal, type Money, money } from '../core/money.ts';
 import { knownOptions } from '../core/options.ts';
 import type { Provider } from '../core/provider.ts';
 import { accountOf, hexSignature, keyring, type SecretInput, signingKey } from '../core/secrets.ts';
@@ -467,24 +467,56 @@ function isPaymentRequest(value: JsonObject): boolean {
 }
 
 function paymentRequest({ value, exact }: JsonDocument): Facts {
-  const type = statusType(value.status);
-  const payments = (Array.isArray(value.payments) ? value.payments : []).filter(isObject);
+  const told = statusType(value.status);
+  const payments = objectsIn(value.payments);
   // A request can have failed attempts before the one that paid.
-  const payment =
-    payments.findLast((one) => statusType(one.status) === type) ?? payments.at(-1) ?? {};
+  const fitting = payments.filter(({ status: s }) => s === undefined || statusType(s) === told);
+  const payment = latest(fitting) ?? payments.at(-1) ?? {};
+  // Of a request that says that it was paid, the payments must not say otherwise.
+  const isDoubtful =
+    told === 'payment.succeeded' &&
+    payments.length > 0 &&
+    (fitting.length === 0 || Number(payment.refunded_amount ?? 0) !== 0);
+  const type = isDoubtful ? 'other' : told;
   const paymentId = textOrNull(payment.id);
   const reference = textOrNull(value.reference_number);
+  const requested = money(exact.amount, value.currency);
+  const exactly = objectsIn(exact.payments)[payments.indexOf(payment)] ?? {};
   return {
-    id:
-      paymentId === null || type === 'other'
+    id: isDoubtful
+      ? contentId(value)
+      : paymentId === null || type === 'other'
         ? eventId('hitpay', 'payment_request', String(value.id), type, String(value.status))
         : paymentEventId(paymentId, type, reference),
     type,
     paymentId,
     reference,
-    amount: money(exact.amount, value.currency),
+    amount: requested && paidOf(requested, exactly),
     customer: customer(value),
   };
+}
+
+/**
+ * What was paid: the price of the request, unless the payment tells of less. It may tell of more (what was added
+ * for the customer), and who pays in another currency pays what HitPay converted.
+ */
+function paidOf(requested: Money, { amount, currency }: JsonObject): Money | null {
+  if (amount === undefined) return requested;
+  const paid = money(amount, currency ?? requested.currency);
+  if (paid === null || paid.currency !== requested.currency) return paid && requested;
+  return compareDecimals(paid.value, requested.value) < 0 ? paid : requested;
+}
+
+function objectsIn(list: unknown): JsonObject[] {
+  return Array.isArray(list) ? list.filter(isObject) : [];
+}
+
+/** The last by its own time, where each tells one: nothing says how HitPay orders them. */
+function latest(payments: readonly JsonObject[]): JsonObject | undefined {
+  const times = payments.map(({ created_at: time }) =>
+    typeof time === 'string' ? Date.parse(time) : Number.NaN,
+  );
+  return payments.at(times.some(Number.isNaN) ? -1 : times.lastIndexOf(Math.max(...times)));
 }
 
 /**

@@ -512,6 +512,76 @@ describe('hitpay/event: payment_request', () => {
     expect(event({ ...PAYMENT_REQUEST, status: 'expired', payments }).paymentId).toBe('p3');
   });
 
+  const PAID = { id: UUID, amount: '599.00', currency: 'sgd', status: 'succeeded' };
+
+  it.each([
+    ['refunded', [{ ...PAID, status: 'refunded' }]],
+    ['failed', [{ ...PAID, status: 'failed' }]],
+    ['of an unknown status', [{ ...PAID, status: 'Succeeded' }]],
+    ['of no text for a status', [{ ...PAID, status: null }]],
+    ['refunded, by its amount', [{ ...PAID, refunded_amount: 599 }]],
+    ['refunded in part', [{ ...PAID, refunded_amount: '0.01' }]],
+    ['refunded by an odd amount', [{ ...PAID, refunded_amount: 'all' }]],
+  ])('is not paid where its payment is %s', (_, payments) => {
+    const body = { ...PAYMENT_REQUEST, payments };
+    expect(event(body)).toMatchObject({
+      type: 'other',
+      paymentId: UUID,
+      reference: 'ABC123',
+      id: expect.stringMatching(/^hitpay:other:[\w-]{43}$/),
+    });
+    expect(event({ ...body, name: 'Joe' }).id).not.toBe(event(body).id);
+  });
+
+  it.each([
+    ['nothing of it', { refunded_amount: 0 }],
+    ['as a text', { refunded_amount: '0.00' }],
+    ['as null', { refunded_amount: null }],
+  ])('is paid where nothing was refunded, told %s', (_, more) => {
+    expect(event({ ...PAYMENT_REQUEST, payments: [{ ...PAID, ...more }] })).toEqual({
+      ...event({ ...PAYMENT_REQUEST, payments: [PAID] }),
+      payload: expect.anything(),
+    });
+  });
+
+  it.each([
+    [
+      'its payment that is less',
+      { amount: '1.00' },
+      { currency: 'SGD', value: '1.00', minorUnits: 100 },
+    ],
+    ['its payment, as a number', { amount: 1 }, { currency: 'SGD', value: '1', minorUnits: 100 }],
+    ['its payment, which tells no currency', { amount: '1', currency: undefined }, { value: '1' }],
+    ['the request, if its payment is more', { amount: '601.50' }, { value: '599.00' }],
+    ['the request, if its payment is the same', { amount: 599 }, { value: '599.00' }],
+    ['nobody, if that is no money', { amount: '1e2' }, null],
+    ['nobody, if that is no money in its currency', { currency: 'x' }, null],
+    ['the request, if it tells none', { amount: undefined }, { value: '599.00' }],
+    ['the request, if it is converted', { amount: '9', currency: 'idr' }, { value: '599.00' }],
+  ])('has the amount of %s', (_, payment, amount) => {
+    const { amount: found } = event({ ...PAYMENT_REQUEST, payments: [{ ...PAID, ...payment }] });
+    if (amount === null) expect(found).toBeNull();
+    else expect(found).toMatchObject(amount);
+  });
+
+  it('has no amount where that of its payment is inexact', () => {
+    const body = JSON.stringify({ ...PAYMENT_REQUEST, payments: [{ ...PAID, amount: 77 }] });
+    expect(event(body.replace('77', '599.0000000000000001')).amount).toBeNull();
+  });
+
+  it('is identified by its last payment, whatever their order', () => {
+    const first = { ...PAID, created_at: '2026-01-21T10:30:00' };
+    const second = { ...PAID, id: UUID_2, created_at: '2026-01-21T10:31:00' };
+    const idOf = (...payments: object[]) => event({ ...PAYMENT_REQUEST, payments }).paymentId;
+    expect(idOf(first, second)).toBe(UUID_2);
+    expect(idOf(second, first)).toBe(UUID_2);
+    expect(idOf(second, first, { ...first, id: 'p3', status: 'failed' })).toBe(UUID_2);
+    // One of them tells no time, so the place in the list does.
+    expect(idOf(second, { ...first, created_at: undefined })).toBe(UUID);
+    expect(idOf(second, { ...first, created_at: 'now' })).toBe(UUID);
+    expect(idOf(first, { ...second, created_at: first.created_at })).toBe(UUID_2);
+  });
+
   it.each([
     [[]],
     [[null, 'p1', ['p1']]],
@@ -598,7 +668,9 @@ describe('hitpay/event: payment_request with an amount that is a number', () => 
     ['599.0000000000001', undefined],
     ['-599', undefined],
   ])('%s is %j', (number, value) => {
-    const body = JSON.stringify({ ...PAYMENT_REQUEST, amount: 'HERE' }).replace('"HERE"', number);
+    const payments = [{ id: UUID, status: 'succeeded' }];
+    const request = JSON.stringify({ ...PAYMENT_REQUEST, payments, amount: 'HERE' });
+    const body = request.replace('"HERE"', number);
     expect(event(body).amount?.value).toBe(value);
     expect(event(withLines(body)).amount?.value).toBe(value);
   });
