@@ -54,8 +54,8 @@ export function readBody(
   }
   if (isObject(body))
     return capped({ candidates: jsonOf(body, reading), source: 'reserialized' }, reading);
-  // Gone with its body, or before a word of it was read: no parser is to blame.
-  if (req.destroyed && !(req.complete && req.readableDidRead))
+  // Gone with its body, or before a word of it was read: no parser is to blame. (One of HTTP/2 is not destroyed then.)
+  if (req.aborted || (req.destroyed && !(req.complete && req.readableDidRead)))
     throw new WebhookError('body_aborted');
   throw new WebhookError('body_consumed', { message: reading.consumedAdvice });
 }

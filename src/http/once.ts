@@ -205,8 +205,9 @@ async function admit(
     res.off('finish', onEnd);
     res.off('close', onEnd);
     forget();
-    const succeeded = res.writableFinished && res.statusCode >= 200 && res.statusCode < 300;
-    if (succeeded) {
+    // Of HTTP/2 an answer counts as finished, too, where the stream was lost before it was given.
+    const isAnswered = res.writableEnded && res.writableFinished;
+    if (isAnswered && res.statusCode >= 200 && res.statusCode < 300) {
       commit();
       return;
     }

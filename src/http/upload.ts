@@ -6,6 +6,8 @@ import { turn } from './turns.ts';
 
 /** How long a client has to read the answer before its connection is cut, in milliseconds. */
 const LINGER = 1_000;
+/** HTTP/2's code for a stream that is not needed any more (RFC 9113, section 7). */
+const CANCEL = 8;
 
 /**
  * Prepares the refusal of a request whose body is still arriving: nothing more is read, and the
@@ -22,21 +24,12 @@ const LINGER = 1_000;
  *   nothing is arriving
  */
 export function stopUpload(req: IncomingMessage, res: ServerResponse): Promise<void> | null {
-  if (req.complete || req.destroyed) return null;
   if (req.httpVersionMajor > 1) {
-    // HTTP/2's flow control stops the sender of what nobody reads; only the stream must be closed. The response's
-    // own `finish` would wait for that: it comes with the stream's end.
     const { stream } = req as IncomingMessage & { stream: ServerHttp2Stream };
-    // Whoever read it has left; while it flows, the window would open again and again.
-    if (req.readableFlowing) req.pause();
-    finished(stream, { readable: false }, () => {
-      stream.close();
-      // Node keeps a closed stream while something stands unread in it, for as long as the connection lives.
-      stream.removeAllListeners('data').resume();
-    });
-    return turn();
+    // One that was reset counts as complete, though what it brought may stand unread.
+    return stream.destroyed || req.readableEnded ? null : stopStream(req, stream);
   }
-  if (!hasBody(req)) return null;
+  if (req.complete || req.destroyed || !hasBody(req)) return null;
   // Node's parser pushes what it reads: none of it is kept, and the first push stops it. A read would
   // start it again; this one only frees what is buffered.
   req.push = () => false;
@@ -70,6 +63,35 @@ export function stopUpload(req: IncomingMessage, res: ServerResponse): Promise<v
     timer.unref();
     socket.once('close', () => clearTimeout(timer));
   }
+}
+
+/**
+ * The same on HTTP/2, whose flow control stops the sender of what nobody reads: only the stream must be closed, and
+ * what stands unread in it thrown away, or Node keeps both for as long as the connection lives. The response's own
+ * `finish` would be too late: it comes with the stream's end.
+ */
+function stopStream(req: IncomingMessage, stream: ServerHttp2Stream): Promise<void> {
+  // Whoever read it has left; while it flows, the window would open again and again.
+  if (req.readableFlowing) req.pause();
+  finished(stream, { readable: false }, () => {
+    // Node ends the writing side of a HEAD request before its answer.
+    if (!stream.headersSent && !stream.closed) return;
+    // The frame that ends the answer goes out in this turn: closed before, the stream would drop it.
+    setImmediate(() => {
+      stream.close();
+      stream.removeAllListeners('data').resume();
+    });
+  });
+  // A client can hold the answer back, by a window of zero. It has as long as one of HTTP/1, or up to twice that.
+  let isLate = false;
+  const timer = setInterval(() => {
+    if (stream.closed) stream.destroy();
+    else if (isLate) stream.close(CANCEL);
+    isLate = stream.writableEnded;
+  }, LINGER);
+  timer.unref();
+  stream.once('close', () => clearInterval(timer));
+  return turn();
 }
 
 /** Connections that end with an answer which is under way. */
