@@ -73,7 +73,7 @@ export interface DexchangeConfirmOptions {
     | ((externalTransactionId: string) => string | null | Promise<string | null>)
     | undefined;
   /** Where the API is. Default `https://api-m.dexchange.sn`. `https`, or `http` on this machine. */
-  baseUrl?: string | undefined;
+  baseUrl?: string | URL | undefined;
   /** Default: the global `fetch`. */
   fetch?: typeof globalThis.fetch | undefined;
   /** How long the whole answer may take, in milliseconds. Default 5000. */
@@ -105,7 +105,7 @@ export type DexchangeEvent = ProviderEvent<'dexchange', DexchangePayload>;
  * The URL to give DExchange as `callBackURL`. It carries a proof that is good for this order only,
  * so a URL that leaks opens no other.
  *
- * @param base the public URL of the merchant's route; its own query is kept
+ * @param base the public URL of the merchant's route: `https`, or `http` on this machine; its own query is kept
  * @param externalTransactionId the order's id, exactly as given to DExchange
  * @param options `secret`: the same as in `dexchange({ token: { secret } })`; of several, the first that is
  *   still valid signs
@@ -124,7 +124,7 @@ export function callbackUrl(
   }
   const keys = keyring('secret', options.secret);
   const key = keys.find(({ notAfter }) => notAfter >= Date.now()) ?? keys[0];
-  const url = new URL(base);
+  const url = safeUrl('base', base);
   url.searchParams.set(
     TOKEN_PARAMETER,
     orderToken((key as Keyring[number]).key, externalTransactionId),
@@ -489,19 +489,23 @@ function withoutAnswer(error: unknown): Error {
 }
 
 function apiUrl(baseUrl: unknown): string {
-  if (typeof baseUrl !== 'string' || !URL.canParse(baseUrl)) {
-    throw new TypeError('confirm.baseUrl: must be a URL');
-  }
-  const { protocol, hostname, origin, pathname, search, hash } = new URL(baseUrl);
-  const local = ['localhost', '127.0.0.1', '[::1]'].includes(hostname);
-  if (protocol !== 'https:' && !(protocol === 'http:' && local)) {
-    throw new TypeError('confirm.baseUrl: must be https (http only on this machine)');
-  }
+  const { origin, pathname, search, hash } = safeUrl('confirm.baseUrl', baseUrl);
   if (search !== '' || hash !== '') {
     throw new TypeError('confirm.baseUrl: must have no query and no fragment');
   }
   const path = pathname.replace(/\/$/, '');
   return origin + (path.endsWith(API_PREFIX) ? path : path + API_PREFIX);
+}
+
+/** A URL over which a token can go. @throws TypeError if it is none */
+function safeUrl(option: string, value: unknown): URL {
+  if (!URL.canParse(`${value}`)) throw new TypeError(`${option}: must be a URL`);
+  const url = new URL(`${value}`);
+  const isLocal = ['localhost', '127.0.0.1', '[::1]'].includes(url.hostname);
+  if (url.protocol !== 'https:' && !(url.protocol === 'http:' && isLocal)) {
+    throw new TypeError(`${option}: must be https (http only on this machine)`);
+  }
+  return url;
 }
 
 /**

@@ -25,7 +25,10 @@ const JSON_TYPE = 'application/json';
 
 /** Options of {@link hitpay}. At least one of `salt` and `eventSalt` is required. */
 export interface HitPayOptions {
-  /** The API key's salt (dashboard: Settings, Payment Gateway, API Keys). Signs scheme `form`. */
+  /**
+   * The API key's salt (dashboard: Settings, Payment Gateway, API Keys). Signs scheme `form`. Without it
+   * forms are refused.
+   */
   salt?: SecretInput | undefined;
   /**
    * The salt of an endpoint that was registered for event webhooks. Signs scheme `event`, where

@@ -113,6 +113,9 @@ describe('callbackUrl', () => {
     ['half a character', 'https://a.example', 'x\ud83d', { secret: SECRET }],
     ['no base', undefined, ORDER, { secret: SECRET }],
     ['a relative base', '/hook', ORDER, { secret: SECRET }],
+    ['a base without a scheme', 'localhost:3000/hook', ORDER, { secret: SECRET }],
+    ['a base over which a token goes in clear', 'http://a.example', ORDER, { secret: SECRET }],
+    ['a base that is no URL', 5, ORDER, { secret: SECRET }],
     ['no options', 'https://a.example', ORDER, undefined],
     ['no secret', 'https://a.example', ORDER, {}],
     ['an empty secret', 'https://a.example', ORDER, { secret: '' }],
@@ -154,7 +157,7 @@ describe('dexchange: options', () => {
   const CONFIRM: [shown: string, confirm: object, error: typeof TypeError | typeof RangeError][] = [
     ['a misspelt option', { apikey: 'x' }, TypeError],
     ['a URL that is none', { baseUrl: 'api' }, TypeError],
-    ['a URL that is no text', { baseUrl: new URL('https://a.example') }, TypeError],
+    ['a URL that is neither a text nor a URL', { baseUrl: 5 }, TypeError],
     ['http', { baseUrl: 'http://api.example' }, TypeError],
     ['http on a host that only looks local', { baseUrl: 'http://localhost.example' }, TypeError],
     ['ftp on this machine', { baseUrl: 'ftp://localhost' }, TypeError],

@@ -68,6 +68,11 @@ const MESSAGES: [make: () => unknown, message: string][] = [
     confirm({ baseUrl: 'https://api.example/?a=1' }),
     'confirm.baseUrl: must have no query and no fragment',
   ],
+  [() => callbackUrl('shop.example/hook', 'x', token), 'base: must be a URL'],
+  [
+    () => callbackUrl('http://shop.example/hook', 'x', token),
+    'base: must be https (http only on this machine)',
+  ],
   [
     () => callbackUrl('https://a.example', '', token),
     'externalTransactionId: must be the text of an order id, at most 255 characters',

@@ -22,6 +22,7 @@ const formTest = 'test/core/form.test.ts';
 const hatexcardTest = 'test/providers/hatexcard.test.ts';
 const hitpayTest = 'test/providers/hitpay.test.ts';
 const dexchangeTest = 'test/providers/dexchange.test.ts';
+const http2Test = 'test/http/http2.test.ts';
 const onceTest = 'test/stores/once.test.ts';
 
 /** @type {import('./verifiers.mjs').Wrong[]} */
@@ -429,7 +430,7 @@ export const WRONG = [
   {
     name: 'looks for amounts in capitals only',
     edits: [[DEXCHANGE, '/^(?:AMOUNT|FEE)$/i', '/^(?:AMOUNT|FEE)$/']],
-    tests: 'test/providers/dexchange.test.ts',
+    tests: dexchangeTest,
   },
   {
     name: 'replaces faults of UTF-8',
@@ -610,17 +611,15 @@ export const WRONG = [
     edits: [
       [
         ONCE,
-        'const succeeded = res.writableFinished && res.statusCode >= 200 && res.statusCode < 300;',
-        'const succeeded = true;',
+        'if (isAnswered && res.statusCode >= 200 && res.statusCode < 300) {',
+        'if (isAnswered || res.destroyed || true) {',
       ],
     ],
     tests: onceTest,
   },
   {
     name: 'forgets a claim whose handler succeeded',
-    edits: [
-      [ONCE, 'if (succeeded) {\n      commit();', 'if (succeeded) {\n      settle(giveBack);'],
-    ],
+    edits: [[ONCE, '      commit();\n      return;', '      settle(giveBack);\n      return;']],
     tests: onceTest,
   },
   {
@@ -718,6 +717,64 @@ export const WRONG = [
     name: 'takes the empty key in disguise',
     edits: [[SECRETS, "if (value.includes('\\0'))", 'if (false)']],
     tests: secretsTest,
+  },
+  {
+    name: 'HTTP/2: marks an event as done whose stream was lost while its handler worked',
+    edits: [[ONCE, 'res.writableEnded && res.writableFinished', 'res.writableFinished']],
+    tests: http2Test,
+  },
+  {
+    name: 'HTTP/2: leaves an upload that was reset where it is',
+    edits: [[UPLOAD, 'stream.destroyed || req.readableEnded', 'req.complete || req.readableEnded']],
+    tests: http2Test,
+  },
+  {
+    name: 'HTTP/2: waits for ever for a client that takes no answer',
+    edits: [[UPLOAD, 'else if (isLate) stream.close(CANCEL);', '']],
+    tests: http2Test,
+  },
+  {
+    name: 'HTTP/2: closes the stream before the end of the answer is out',
+    edits: [
+      [
+        UPLOAD,
+        '    setImmediate(() => {\n      stream.close();',
+        '    (async () => {\n      stream.close();',
+      ],
+      [UPLOAD, '.resume();\n    });', '.resume();\n    })();'],
+    ],
+    tests: http2Test,
+  },
+  {
+    name: 'HTTP/2: takes a HEAD request for answered before it is',
+    edits: [[UPLOAD, 'if (!stream.headersSent && !stream.closed) return;', '']],
+    tests: http2Test,
+  },
+  {
+    name: 'HTTP/2: blames a parser for a sender that has left',
+    edits: [[BODY, 'req.aborted || (', '(']],
+    tests: http2Test,
+  },
+  {
+    name: 'HitPay: takes the word of a request over that of its payments',
+    edits: [[HITPAY, "const type = isDoubtful ? 'other' : told;", 'const type = told;']],
+    tests: hitpayTest,
+  },
+  {
+    name: 'HitPay: tells the price of a request of which less was paid',
+    edits: [[HITPAY, 'amount: requested && paidOf(requested, exactly),', 'amount: requested,']],
+    tests: hitpayTest,
+  },
+  {
+    name: 'gives out a callback URL over which the token goes in clear',
+    edits: [
+      [
+        DEXCHANGE,
+        "url.protocol !== 'https:' && !(",
+        "url.protocol !== 'https:' && url.protocol !== 'http:' && !(",
+      ],
+    ],
+    tests: dexchangeTest,
   },
   {
     name: 'normalises any number of marks',

@@ -82,7 +82,7 @@ const CATALOGUE = {
   ],
   secret_other: [
     'The signature fits one of the other secrets that were given to the diagnosis.',
-    'Configure that secret here, or point the account or sandbox that uses it at another URL.',
+    'If it is an old or new live secret of this account, configure it here. Otherwise point the account that uses it at another URL. Never configure the secret of a sandbox: its payments cost nothing.',
   ],
   secret_whitespace: [
     'One side has a space, a line break or an invisible character in the secret.',
