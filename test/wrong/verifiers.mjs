@@ -15,6 +15,7 @@ const BODY = 'src/http/body.ts';
 const PIPELINE = 'src/http/pipeline.ts';
 const UPLOAD = 'src/http/upload.ts';
 const ONCE = 'src/http/once.ts';
+const CLAIM = 'src/http/claim.ts';
 
 const CONSTANT_TIME = 'test/core/constant-time.test.ts';
 const secretsTest = 'test/core/secrets.test.ts';
@@ -595,38 +596,38 @@ export const WRONG = [
     edits: [
       [
         ONCE,
-        '  let stale: boolean;\n',
-        '  await store.commit(key, owner, remember);\n  let stale: boolean;\n',
+        '    const stale = await claim.isStale();\n',
+        '    await claim.skip();\n    const stale = await claim.isStale();\n',
       ],
     ],
     tests: onceTest,
   },
   {
     name: 'holds a claim for ever that waits behind another answer',
-    edits: [[ONCE, 'const forget = whenGone(wire, onEnd);', 'const forget = () => {};']],
+    edits: [[CLAIM, 'const forget = whenGone(wire, onEnd);', 'const forget = () => {};']],
     tests: onceTest,
   },
   {
     name: 'marks an event as done whatever the handler answered',
     edits: [
       [
-        ONCE,
-        'if (isAnswered && res.statusCode >= 200 && res.statusCode < 300) {',
-        'if (isAnswered || res.destroyed || true) {',
+        CLAIM,
+        'if (isAnswered && res.statusCode >= 200 && res.statusCode < 300) this',
+        'if (isAnswered || true) this',
       ],
     ],
     tests: onceTest,
   },
   {
     name: 'forgets a claim whose handler succeeded',
-    edits: [[ONCE, '      commit();\n      return;', '      settle(giveBack);\n      return;']],
+    edits: [[CLAIM, ' < 300) this.#finish();', ' < 300) this.#abandon();']],
     tests: onceTest,
   },
   {
     name: 'runs the handler while the store is down',
     edits: [
       [
-        ONCE,
+        CLAIM,
         '.catch(() => {}),\n      );\n      throw error;',
         ".catch(() => {}),\n      );\n      if (error) return { status: 'claimed' };",
       ],
@@ -638,8 +639,8 @@ export const WRONG = [
     edits: [
       [
         ONCE,
-        'raise(payment, rank));\n      return { run: false, stale: false, claim };',
-        'raise(payment, rank));\n      return { run: true, stale: false, claim };',
+        'await claim.rank();\n      return { run: false,',
+        'await claim.rank();\n      return { run: true,',
       ],
     ],
     tests: onceTest,
@@ -650,7 +651,7 @@ export const WRONG = [
       [
         ONCE,
         "case 'conflict':\n      throw new WebhookError('delivery_conflict');",
-        "case 'conflict':\n      return { run: false, stale: false, claim };",
+        "case 'conflict':\n      return { run: false, stale: false, claim: claim.handle() };",
       ],
     ],
     tests: onceTest,
@@ -661,22 +662,22 @@ export const WRONG = [
       [
         ONCE,
         "throw new WebhookError('delivery_in_progress', { headers: { 'Retry-After': `${seconds}` } });",
-        'if (seconds > 0) return { run: false, stale: false, claim };\n      break;',
+        'if (seconds > 0) return { run: false, stale: false, claim: claim.handle() };\n      break;',
       ],
     ],
     tests: onceTest,
   },
   {
     name: 'does not renew the claim of a slow handler',
-    edits: [[ONCE, 'renewed = Promise.all([renewed, settle(renew)]);', '']],
+    edits: [[CLAIM, 'this.#settle(() => this.#renew())', 'undefined']],
     tests: onceTest,
   },
   {
     name: 'leaves an event to a renewal that came after its release',
     edits: [
       [
-        ONCE,
-        "if (isReleased && result?.status === 'claimed') await settle(() => store.release(key, owner));",
+        CLAIM,
+        "if (this.#isReleased && result?.status === 'claimed') await this.release();",
         'void result;',
       ],
     ],
@@ -686,16 +687,16 @@ export const WRONG = [
     name: 'runs an event again whose claim the store forgot',
     edits: [
       [
-        ONCE,
-        "if (committed || (await store.claim(request)).status !== 'claimed') return",
-        'return',
+        CLAIM,
+        "if (status === 'claimed' && (await this.#commit())) return;",
+        'if (!status) return;',
       ],
     ],
     tests: onceTest,
   },
   {
     name: 'trusts a claim that is older than its lease',
-    edits: [[ONCE, 'performance.now() - asked >= lease', 'false']],
+    edits: [[ONCE, 'performance.now() - asked >= options.lease', 'false']],
     tests: onceTest,
   },
   {
@@ -720,7 +721,7 @@ export const WRONG = [
   },
   {
     name: 'HTTP/2: marks an event as done whose stream was lost while its handler worked',
-    edits: [[ONCE, 'res.writableEnded && res.writableFinished', 'res.writableFinished']],
+    edits: [[CLAIM, 'res.writableEnded && res.writableFinished', 'res.writableFinished']],
     tests: http2Test,
   },
   {
@@ -785,11 +786,11 @@ export const WRONG = [
     name: 'takes a transaction that was rolled back for processed',
     edits: [
       [
-        ONCE,
-        '(await store.release(key, owner)) || !committed',
-        '(await store.release(key, owner), !committed)',
+        CLAIM,
+        '(await this.#release()) || !this.#isCommitted',
+        '(await this.#release(), !this.#isCommitted)',
       ],
-      [ONCE, "if (status === 'done') await raise", 'if (status) await raise'],
+      [CLAIM, "if (status === 'done') await this.#raise", 'if (status) await this.#raise'],
     ],
     tests: onceTest,
   },
