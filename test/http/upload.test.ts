@@ -301,6 +301,31 @@ describe.each(FRAMEWORKS)('%s: an endless upload', (framework) => {
     expect(performance.now() - started).toBeLessThan(2_500);
   });
 
+  it('of which nothing is kept while the answer is on its way', async () => {
+    let kept = Number.NaN;
+    const { app } = await serveCounting(framework, {
+      before: [
+        tap(framework, (req, res) => {
+          const { end } = res;
+          // As where something before it is slow to write.
+          res.end = (...args: unknown[]) => {
+            setTimeout(() => {
+              kept = req.readableLength;
+              end.apply(res, args);
+            }, 50);
+          };
+        }),
+      ],
+    });
+    const client = await Client.open(app.port, true);
+    const headers = { ...hatex().headers, ...CHUNKED, 'content-type': 'text/plain' };
+    client.send(head({ headers }, 'keep-alive'));
+    client.flood(BLOCK);
+    expect((await client.answer()).status).toBe(415);
+    expect(kept).toBe(0);
+    client.socket.destroy();
+  });
+
   it('leaves the client time to read: the connection is half-closed and not reset', async () => {
     const { app } = await serveCounting(framework);
     const server = new Promise<import('node:net').Socket>((resolve) =>

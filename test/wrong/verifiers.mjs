@@ -720,6 +720,11 @@ export const WRONG = [
     tests: secretsTest,
   },
   {
+    name: 'keeps what arrives of a refused upload',
+    edits: [[UPLOAD, '  req.push = () => false;\n', '']],
+    tests: 'test/http/upload.test.ts',
+  },
+  {
     name: 'HTTP/2: marks an event as done whose stream was lost while its handler worked',
     edits: [[CLAIM, 'res.writableEnded && res.writableFinished', 'res.writableFinished']],
     tests: http2Test,
