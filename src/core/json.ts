@@ -63,8 +63,7 @@ function parsed(text: string): JsonObject {
   try {
     value = JSON.parse(text);
   } catch {
-    // The parser's own message quotes the body, so it must not become the cause.
-    throw new WebhookError('body_malformed');
+    // It has no value then. The parser's own message quotes the body, so it must not become the cause.
   }
   if (!isObject(value)) throw new WebhookError('body_malformed');
   return value;
@@ -87,8 +86,8 @@ export function textOrNull(value: unknown): string | null {
 }
 
 /** Whether a value is nested at most 32 levels deep, so that what recurses over it cannot run out of stack. */
-export function withinDepth(value: unknown): boolean {
-  return typeof value !== 'object' || value === null || countNested(value) < Infinity;
+export function withinDepth(value: JsonObject): boolean {
+  return countNested(value) < Infinity;
 }
 
 /** How many objects and lists there are, itself included; infinitely many if they are nested too deep. */
