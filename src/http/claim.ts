@@ -134,7 +134,8 @@ export class Claim {
       res.off('close', onEnd);
       forget();
       // Of HTTP/2 an answer counts as finished, too, where the stream was lost before it was given.
-      const isAnswered = res.writableEnded && res.writableFinished;
+      const isLost = (wire as { aborted?: boolean } | undefined)?.aborted === true;
+      const isAnswered = !isLost && res.writableFinished;
       if (isAnswered && res.statusCode >= 200 && res.statusCode < 300) this.#finish();
       else this.#abandon();
     };
@@ -245,11 +246,11 @@ function paymentOf({ provider, trust, reference }: ProviderEvent, paymentId: str
 
 /** By value, not by spelling: a form tells `599.00` where another webhook tells `599`. */
 function fingerprint({ amount, reference }: ProviderEvent): string {
-  const price =
-    amount === null
-      ? 'null,null'
-      : `"${amount.currency}",${amount.minorUnits ?? `"${amount.value}"`}`;
-  return `[${price},${JSON.stringify(reference)}]`;
+  // A provider of somebody else's may leave out what it does not know.
+  const price = amount
+    ? `"${amount.currency}",${amount.minorUnits ?? `"${amount.value}"`}`
+    : 'null,null';
+  return `[${price},${JSON.stringify(reference ?? null)}]`;
 }
 
 const SOON = Promise.resolve();

@@ -1,13 +1,16 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { ServerHttp2Stream } from 'node:http2';
 import type { Socket } from 'node:net';
-import { finished } from 'node:stream';
 import { turn } from './turns.ts';
 
 /** How long a client has to read the answer before its connection is cut, in milliseconds. */
 const LINGER = 1_000;
 /** HTTP/2's code for a stream that is not needed any more (RFC 9113, section 7). */
 const CANCEL = 8;
+/** How often it is looked whether an answer on HTTP/2 is out, in milliseconds. */
+const LOOK = 50;
+/** HTTP/2's window unless a client says otherwise (RFC 9113, section 6.9.2), in bytes. */
+const WINDOW = 65_535;
 
 /**
  * Prepares the refusal of a request whose body is still arriving: nothing more is read, and the
@@ -67,30 +70,30 @@ export function stopUpload(req: IncomingMessage, res: ServerResponse): Promise<v
 
 /**
  * The same on HTTP/2, whose flow control stops the sender of what nobody reads: only the stream must be closed, and
- * what stands unread in it thrown away, or Node keeps both for as long as the connection lives. The response's own
- * `finish` would be too late: it comes with the stream's end.
+ * what stands unread in it thrown away, or Node keeps both for as long as the connection lives. Not before the frame
+ * that ends the answer is out, for it would be dropped; only the stream's state tells of that.
  */
 function stopStream(req: IncomingMessage, stream: ServerHttp2Stream): Promise<void> {
   // Whoever read it has left; while it flows, the window would open again and again.
   if (req.readableFlowing) req.pause();
-  finished(stream, { readable: false }, () => {
-    // Node ends the writing side of a HEAD request before its answer.
-    if (!stream.headersSent && !stream.closed) return;
-    // The frame that ends the answer goes out in this turn: closed before, the stream would drop it.
-    setImmediate(() => {
+  let waited = 0;
+  const look = (): void => {
+    if (stream.destroyed) return;
+    if (stream.closed) {
+      stream.destroy();
+      return;
+    }
+    if (stream.state.localClose === 1) {
       stream.close();
       stream.removeAllListeners('data').resume();
-    });
-  });
-  // A client can hold the answer back, by a window of zero. It has as long as one of HTTP/1, or up to twice that.
-  let isLate = false;
-  const timer = setInterval(() => {
-    if (stream.closed) stream.destroy();
-    else if (isLate) stream.close(CANCEL);
-    isLate = stream.writableEnded;
-  }, LINGER);
-  timer.unref();
-  stream.once('close', () => clearInterval(timer));
+      return;
+    }
+    // A client can hold the answer back, by a window of zero. It has as long as one of HTTP/1, and longer for a long one.
+    if (stream.headersSent && stream.writableEnded) waited += LOOK;
+    if (waited > LINGER * (1 + stream.writableLength / WINDOW)) stream.close(CANCEL);
+    setTimeout(look, LOOK).unref();
+  };
+  setImmediate(look);
   return turn();
 }
 

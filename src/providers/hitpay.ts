@@ -494,7 +494,7 @@ function paymentRequest({ value, exact }: JsonDocument): Facts {
     type,
     paymentId,
     reference,
-    amount: requested && paidOf(requested, exactly),
+    amount: requested && type === 'payment.succeeded' ? paidOf(requested, exactly) : requested,
     customer: customer(value),
   };
 }
@@ -516,10 +516,11 @@ function objectsIn(list: unknown): JsonObject[] {
 
 /** The last by its own time, where each tells one: nothing says how HitPay orders them. */
 function latest(payments: readonly JsonObject[]): JsonObject | undefined {
-  const times = payments.map(({ created_at: time }) =>
-    typeof time === 'string' ? Date.parse(time) : Number.NaN,
-  );
-  return payments.at(times.some(Number.isNaN) ? -1 : times.lastIndexOf(Math.max(...times)));
+  const timeOf = ({ created_at: time }: JsonObject) =>
+    typeof time === 'string' ? Date.parse(time) : Number.NaN;
+  // What tells no time is neither before nor after another.
+  if (payments.some((one) => Number.isNaN(timeOf(one)))) return payments.at(-1);
+  return payments.toSorted((one, other) => timeOf(one) - timeOf(other)).at(-1);
 }
 
 /**

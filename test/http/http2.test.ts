@@ -10,6 +10,7 @@ import {
   type ServerHttp2Stream,
 } from 'node:http2';
 import { type AddressInfo, createConnection, createServer, type Socket } from 'node:net';
+import { Readable } from 'node:stream';
 import Koa from 'koa';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import type { DedupeStore } from '../../src/dedupe.ts';
@@ -356,18 +357,100 @@ describe.each(Object.entries(SERVERS))('%s on HTTP/2', (_, serve) => {
   });
 });
 
+/** A server whose refusals are answered like this. */
+function refusing(answer: (res: ServerResponse) => void): Http2Server {
+  const middleware = expressWebhook(provider, { dedupe: false, limit: 16_384 });
+  return createHttp2Server((request: Http2ServerRequest, response: Http2ServerResponse) => {
+    const [req, res] = [request, response] as unknown as [IncomingMessage, ServerResponse];
+    middleware(req, res, (error) => {
+      res.statusCode = isWebhookError(error) ? error.status : 200;
+      answer(res);
+    });
+  });
+}
+
 describe('the Express middleware on HTTP/2', () => {
-  it('answers a HEAD request, also where that takes a while', async () => {
-    const middleware = expressWebhook(provider, { dedupe: false });
+  const later = (res: ServerResponse) => {
+    res.write('refused');
+    setTimeout(() => res.end(), 20);
+  };
+  const piped = (res: ServerResponse) => void Readable.from(['re', 'fus', 'ed']).pipe(res);
+  const long = (res: ServerResponse) => void res.end(Buffer.alloc(100_000, 0x20));
+  it.each([
+    ['ended later', later, {}, 7],
+    ['piped', piped, {}, 7],
+    ['longer than a window', long, {}, 100_000],
+    ['longer than small windows', long, { initialWindowSize: 1_024 }, 100_000],
+  ])('ends an answer that is %s', async (_, answer, settings, length) => {
+    const { port } = await running(refusing(answer));
+    const { frames, session } = await tapped(port, settings);
+    const stream = send(session, ' '.repeat(20_000));
+    let got = 0;
+    stream.on('data', (chunk) => {
+      got += chunk.length;
+    });
+    await new Promise((resolve) => stream.once('close', resolve));
+    expect(got).toBe(length);
+    const end = frames.findIndex(({ isEnd }) => isEnd);
+    const reset = frames.findIndex(({ type }) => type === RST_STREAM);
+    expect(end).toBeGreaterThan(0);
+    expect(reset < 0 || reset > end).toBe(true);
+  });
+
+  it('lets a slow client read a long answer to its end', async () => {
+    const { session } = await running(refusing((res) => res.end(Buffer.alloc(250_000, 0x20))));
+    const stream = send(session, ' '.repeat(20_000));
+    let got = 0;
+    let seen = 0;
+    stream.on('data', (chunk) => {
+      got += chunk.length;
+      if (got - seen < 60_000) return;
+      seen = got;
+      stream.pause();
+      setTimeout(() => stream.resume(), 800);
+    });
+    await new Promise((resolve) => stream.once('close', resolve));
+    expect(got).toBe(250_000);
+  });
+
+  it.each([
+    ['ends', (res: ServerHttp2Stream) => void res.end('done')],
+    ['pipes into', (res: ServerHttp2Stream) => void Readable.from(['do', 'ne']).pipe(res)],
+  ])('takes an event for processed whose handler %s the stream itself', async (_, answer) => {
+    const memory = memoryStore();
+    const settled: string[] = [];
+    const store: DedupeStore = {
+      ...memory,
+      commit: (...args) => {
+        settled.push('commit');
+        return memory.commit(...args);
+      },
+      release: (...args) => {
+        settled.push('release');
+        return memory.release(...args);
+      },
+    };
+    const middleware = expressWebhook(provider, { dedupe: store });
     const server = createHttp2Server(
       (request: Http2ServerRequest, response: Http2ServerResponse) => {
         const [req, res] = [request, response] as unknown as [IncomingMessage, ServerResponse];
-        middleware(req, res, (error) => {
-          res.statusCode = isWebhookError(error) ? error.status : 200;
-          setTimeout(() => res.end(), 20);
+        middleware(req, res, () => {
+          response.writeHead(200);
+          answer(response.stream);
         });
       },
     );
+    const { session } = await running(server);
+    const stream = send(session, hatex().body);
+    stream.end();
+    stream.resume();
+    await until(() => settled.length > 0);
+    expect(settled).toEqual(['commit']);
+  });
+
+  it('answers a HEAD request, also where that takes a while', async () => {
+    // Longer than a client has to take an answer that is there.
+    const server = refusing((res) => void setTimeout(() => res.end(), 1_200));
     const { session, streams } = await running(server);
     const stream = session.request({ ':method': 'HEAD', ':path': '/' });
     const answer = await new Promise((resolve) => stream.once('response', resolve));
@@ -426,7 +509,7 @@ interface Tapped {
 }
 
 /** A connection whose frames from the server are read on the way (RFC 9113, section 4.1). */
-async function tapped(port: number): Promise<Tapped> {
+async function tapped(port: number, settings = {}): Promise<Tapped> {
   const frames: Frame[] = [];
   const sockets: Socket[] = [];
   const tap = createServer((client) => {
@@ -451,7 +534,7 @@ async function tapped(port: number): Promise<Tapped> {
     tap.close();
     for (const socket of sockets) socket.destroy();
   });
-  const session = connect(`http://127.0.0.1:${(tap.address() as AddressInfo).port}`);
+  const session = connect(`http://127.0.0.1:${(tap.address() as AddressInfo).port}`, { settings });
   session.on('error', () => {});
   onTestFinished(() => session.destroy());
   await new Promise((resolve) => session.once('remoteSettings', resolve));

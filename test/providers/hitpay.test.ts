@@ -564,6 +564,11 @@ describe('hitpay/event: payment_request', () => {
     else expect(found).toMatchObject(amount);
   });
 
+  it('that failed has the amount of the request', () => {
+    const payments = [{ ...PAID, amount: '1.00', status: 'failed' }];
+    expect(event({ ...PAYMENT_REQUEST, status: 'failed', payments }).amount?.value).toBe('599.00');
+  });
+
   it('has no amount where that of its payment is inexact', () => {
     const body = JSON.stringify({ ...PAYMENT_REQUEST, payments: [{ ...PAID, amount: 77 }] });
     expect(event(body.replace('77', '599.0000000000000001')).amount).toBeNull();
@@ -579,6 +584,7 @@ describe('hitpay/event: payment_request', () => {
     // One of them tells no time, so the place in the list does.
     expect(idOf(second, { ...first, created_at: undefined })).toBe(UUID);
     expect(idOf(second, { ...first, created_at: 'now' })).toBe(UUID);
+    expect(idOf(second, { ...first, created_at: 5 })).toBe(UUID);
     expect(idOf(first, { ...second, created_at: first.created_at })).toBe(UUID_2);
   });
 

@@ -12,6 +12,7 @@ import {
   hitpay,
   isWebhookError,
   type PaymentEvent,
+  type Provider,
 } from '../../src/index.ts';
 import { paymentWebhook as koaWebhook } from '../../src/koa.ts';
 import { memoryStore } from '../../src/memory.ts';
@@ -843,6 +844,22 @@ describe('events without a payment', () => {
       expect((await post(app, hatex({ ...PAYMENT, currency: 'XXQ', amount }))).status).toBe(status);
     }
   });
+});
+
+it('a provider of somebody else may leave out the amount and the reference', async () => {
+  const base = hatexcard({ secret: SECRET });
+  const provider: Provider = {
+    ...base,
+    authenticate: (delivery) => {
+      const { amount: _, reference: __, ...event } = base.authenticate(delivery);
+      return event as ReturnType<typeof base.authenticate>;
+    },
+  };
+  const app = await serve('express5', { provider, options: { dedupe: memoryStore() } });
+  expect([(await post(app, hatex())).status, (await post(app, hatex())).status]).toEqual([
+    200, 200,
+  ]);
+  expect(app.events).toHaveLength(1);
 });
 
 describe('payproof:unsettled', () => {
