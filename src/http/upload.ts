@@ -30,7 +30,7 @@ export function stopUpload(req: IncomingMessage, res: ServerResponse): Promise<v
   if (req.httpVersionMajor > 1) {
     const { stream } = req as IncomingMessage & { stream: ServerHttp2Stream };
     // One that was reset counts as complete, though what it brought may stand unread.
-    return stream.destroyed || req.readableEnded ? null : stopStream(req, stream);
+    return req.readableEnded ? null : stopStream(req, stream);
   }
   if (req.complete || req.destroyed || !hasBody(req)) return null;
   // Node's parser pushes what it reads: none of it is kept, and the first push stops it. A read would
@@ -78,7 +78,6 @@ function stopStream(req: IncomingMessage, stream: ServerHttp2Stream): Promise<vo
   if (req.readableFlowing) req.pause();
   let waited = 0;
   const look = (): void => {
-    if (stream.destroyed) return;
     if (stream.closed) {
       stream.destroy();
       return;

@@ -824,6 +824,7 @@ describe('events without a payment', () => {
     const { transaction_id: _, ...payment } = PAYMENT;
     expect((await post(app, hatex(payment))).status).toBe(200);
     expect(app.events).toMatchObject([{ type: 'payment.succeeded', paymentId: null }]);
+    expect(app.events[0]).not.toHaveProperty('stale');
     expect(store.calls).not.toContain('advance');
   });
 
@@ -860,6 +861,19 @@ it('a provider of somebody else may leave out the amount and the reference', asy
     200, 200,
   ]);
   expect(app.events).toHaveLength(1);
+});
+
+it('a store that throws in place has failed at once', async () => {
+  const store: DedupeStore = {
+    ...memoryStore(),
+    claim: () => {
+      throw new RangeError('down');
+    },
+  };
+  // Longer than this test may take.
+  const app = await serve('koa3', { options: { dedupe: { store, timeout: 600_000 } } });
+  expect((await post(app, hatex())).status).toBe(503);
+  expect(app.events).toEqual([]);
 });
 
 describe('payproof:unsettled', () => {
