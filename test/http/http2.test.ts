@@ -192,6 +192,22 @@ describe('Koa on HTTP/2', () => {
   });
 });
 
+/** A memory that notes how claims are settled. */
+function noting(calls: string[]): DedupeStore {
+  const memory = memoryStore();
+  return {
+    ...memory,
+    commit: (...args) => {
+      calls.push('commit');
+      return memory.commit(...args);
+    },
+    release: (...args) => {
+      calls.push('release');
+      return memory.release(...args);
+    },
+  };
+}
+
 type Options = NonNullable<Parameters<typeof koaWebhook>[1]>;
 type Handler = (answer: (status: number) => void) => unknown;
 
@@ -260,19 +276,8 @@ describe.each(Object.entries(SERVERS))('%s on HTTP/2', (_, serve) => {
     string,
     (stream: ReturnType<typeof send>) => void,
   ][])('gives back a claim whose stream was lost %s before the handler ended', async (_, lose) => {
-    const memory = memoryStore();
     const calls: string[] = [];
-    const store: DedupeStore = {
-      ...memory,
-      commit: (...args) => {
-        calls.push('commit');
-        return memory.commit(...args);
-      },
-      release: (...args) => {
-        calls.push('release');
-        return memory.release(...args);
-      },
-    };
+    const store = noting(calls);
     let go = () => {};
     const fails = new Promise<void>((_, reject) => {
       go = () => reject(new RangeError('the database is down'));
@@ -417,19 +422,8 @@ describe('the Express middleware on HTTP/2', () => {
     ['ends', (res: ServerHttp2Stream) => void res.end('done')],
     ['pipes into', (res: ServerHttp2Stream) => void Readable.from(['do', 'ne']).pipe(res)],
   ])('takes an event for processed whose handler %s the stream itself', async (_, answer) => {
-    const memory = memoryStore();
     const settled: string[] = [];
-    const store: DedupeStore = {
-      ...memory,
-      commit: (...args) => {
-        settled.push('commit');
-        return memory.commit(...args);
-      },
-      release: (...args) => {
-        settled.push('release');
-        return memory.release(...args);
-      },
-    };
+    const store = noting(settled);
     const middleware = expressWebhook(provider, { dedupe: store });
     const server = createHttp2Server(
       (request: Http2ServerRequest, response: Http2ServerResponse) => {
