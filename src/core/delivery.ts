@@ -93,7 +93,7 @@ function headerReader(headers: HeadersLike): (name: string) => string | undefine
     const wanted = name.toLowerCase();
     let found: string | undefined;
     for (const key of keys) {
-      if (key !== wanted && (key.length !== wanted.length || key.toLowerCase() !== wanted))
+      if (key.length !== wanted.length || (key !== wanted && key.toLowerCase() !== wanted))
         continue;
       const value = headers[key];
       if (value === undefined) continue;
