@@ -1,7 +1,12 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Request } from 'express';
 import type { PaymentClaim } from './dedupe.ts';
-import { type PaymentWebhookOptions, type ProviderSource, pipeline } from './http/pipeline.ts';
+import {
+  failure,
+  type PaymentWebhookOptions,
+  type ProviderSource,
+  pipeline,
+} from './http/pipeline.ts';
 import type { PaymentEvent } from './index.ts';
 
 export type {
@@ -65,7 +70,9 @@ export function paymentWebhook<Chooser extends IncomingMessage = Request>(
         try {
           if (!run) {
             // Other middleware may have answered meanwhile, for example after a timeout of its own.
-            if (!res.headersSent) res.writeHead(200).end();
+            if (res.headersSent) return;
+            res.statusCode = 200;
+            res.end();
             return;
           }
           // body-parser 1 (Express 4) leaves a request alone that has `_body`.
@@ -79,7 +86,7 @@ export function paymentWebhook<Chooser extends IncomingMessage = Request>(
           left.paymentClaim = claim;
         } catch (error) {
           // A property that cannot be set, or another's patch of the response.
-          next(error);
+          next(failure(error));
           return;
         }
         next();

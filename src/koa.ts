@@ -1,7 +1,12 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Context } from 'koa';
 import type { PaymentClaim } from './dedupe.ts';
-import { type PaymentWebhookOptions, type ProviderSource, pipeline } from './http/pipeline.ts';
+import {
+  failure,
+  type PaymentWebhookOptions,
+  type ProviderSource,
+  pipeline,
+} from './http/pipeline.ts';
 import type { PaymentEvent } from './index.ts';
 
 export type {
@@ -62,7 +67,7 @@ export function paymentWebhook<Chooser extends KoaContext = Context>(
     const { req, res, request, originalUrl: url } = ctx;
     const rawBody = request.rawBody ?? req.rawBody;
     const body = request.body ?? req.body;
-    const { event, claim, bytes, run } = await receive({
+    const { event, claim, bytes, run, fail } = await receive({
       req,
       res,
       request: ctx as Chooser,
@@ -80,6 +85,11 @@ export function paymentWebhook<Chooser extends KoaContext = Context>(
     }
     ctx.state.paymentEvent = event as PaymentEvent;
     ctx.state.paymentClaim = claim;
-    return await next();
+    try {
+      return await next();
+    } catch (error) {
+      fail();
+      throw failure(error);
+    }
   };
 }

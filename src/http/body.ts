@@ -3,6 +3,7 @@ import getRawBody from 'raw-body';
 import { isWebhookError, WebhookError, type WebhookErrorCode } from '../core/errors.ts';
 import { isObject, type JsonObject, withinDepth } from '../core/json.ts';
 import { CHUNK, Place, SMALL, Valve } from './room.ts';
+import { hasBody } from './upload.ts';
 
 /** A request as an adapter hands it over: the stream, and what earlier middleware left beside it. */
 export interface Arrival {
@@ -47,7 +48,10 @@ export function readBody(
   reading: Reading,
 ): Body | Promise<Body> {
   if (isUnread(req)) return readStream(req, reading);
-  const left = bytesOf(rawBody) ?? bytesOf(body) ?? bytesOf(unparsed(body));
+  const left = [rawBody, body, unparsed(body)]
+    .map(bytesOf)
+    // An empty text is where somebody is collecting one, and did not wait for its end.
+    .find((bytes) => bytes && (bytes.length > 0 || !hasBody(req)));
   if (left) return capped({ candidates: [left], source: 'bytes' }, reading);
   if (isObject(body) && contentType === 'application/x-www-form-urlencoded') {
     return capped({ candidates: [formOf(body, reading)], source: 'fields' }, reading);

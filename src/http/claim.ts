@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { isWebhookError, WebhookError } from '../core/errors.ts';
 import { eventId, type PaymentEventType, type ProviderEvent } from '../core/event.ts';
 import type { ClaimRequest, ClaimResult, DedupeStore, PaymentClaim } from '../dedupe.ts';
-import { whenGone } from './wire.ts';
+import { isWire, sentStatus, whenGone } from './wire.ts';
 
 /** How long after its failure a commit is tried again the first time, in milliseconds. */
 const FIRST_RETRY = 100;
@@ -47,6 +47,9 @@ export class Claim {
   readonly #rank: number;
   #isCommitted = false;
   #isReleased = false;
+  #hasFailed = false;
+  /** Until when nobody else can have the event. */
+  #until = 0;
   #renewal: NodeJS.Timeout | undefined;
   #renewed: Promise<unknown> = Promise.resolve();
 
@@ -70,7 +73,8 @@ export class Claim {
 
   /** @throws WebhookError `store_unavailable` */
   async take(): Promise<ClaimResult> {
-    const { store, timeout } = this.#terms;
+    const { store, timeout, lease } = this.#terms;
+    this.#until = performance.now() + lease;
     let claiming: Promise<ClaimResult> | undefined;
     try {
       return await answered(timeout, () => {
@@ -117,6 +121,16 @@ export class Claim {
     await answered(this.#terms.timeout, () => this.#commit());
   }
 
+  /** False as soon as the lease may have run out, and another delivery may have the event. */
+  get isHeld(): boolean {
+    return performance.now() < this.#until;
+  }
+
+  /** The handler has failed: whatever is answered, the event is not done. */
+  fail(): void {
+    this.#hasFailed = true;
+  }
+
   /** Gives the event to the next delivery. Never fails: what does is published. */
   release(): Promise<boolean> {
     return this.#settle(() => this.#release());
@@ -128,20 +142,24 @@ export class Claim {
       this.#renewed = Promise.all([this.#renewed, this.#settle(() => this.#renew())]);
     }, this.#terms.lease / RENEWALS);
     this.#renewal.unref();
-    const onEnd = (): void => {
+    const end = (isFinished: boolean): void => {
       clearInterval(this.#renewal);
-      res.off('finish', onEnd);
-      res.off('close', onEnd);
+      res.off('finish', onFinish);
+      res.off('close', onClose);
       forget();
       // Of HTTP/2 an answer counts as finished, too, where the stream was lost before it was given.
       const isLost = (wire as { aborted?: boolean } | undefined)?.aborted === true;
-      const isAnswered = !isLost && res.writableFinished;
-      if (isAnswered && res.statusCode >= 200 && res.statusCode < 300) this.#finish();
+      const status = sentStatus(res, wire);
+      const isDone = isFinished && !isLost && !this.#hasFailed && status >= 200 && status < 300;
+      if (isDone) this.#finish();
       else this.#abandon();
     };
-    res.on('finish', onEnd);
-    res.on('close', onEnd);
-    const forget = whenGone(wire, onEnd);
+    // Of a stand-in for a connection Node cannot say whether all was written.
+    const onFinish = (): void => end(res.writableFinished || !isWire(wire));
+    const onClose = (): void => end(res.writableFinished);
+    const forget = whenGone(wire, onClose);
+    res.on('finish', onFinish);
+    res.on('close', onClose);
   }
 
   async #abandon(): Promise<void> {
@@ -152,7 +170,9 @@ export class Claim {
   }
 
   async #renew(): Promise<void> {
+    const asked = performance.now();
     const result = await this.#terms.store.claim(this.#request);
+    if (result?.status === 'claimed') this.#until = asked + this.#terms.lease;
     // The store took so long that the event was given back meanwhile: nobody would work on it.
     if (this.#isReleased && result?.status === 'claimed') await this.release();
   }
@@ -170,8 +190,6 @@ export class Claim {
     const took = (done: boolean): void => {
       if (!done) throw new WebhookError('delivery_in_progress');
       this.#isCommitted = true;
-      // The merchant's transaction holds the row: a renewal would wait for its end.
-      clearInterval(this.#renewal);
     };
     return typeof done === 'boolean' ? Promise.resolve(took(done)) : done.then(took);
   }
@@ -189,7 +207,7 @@ export class Claim {
   async #finish(): Promise<void> {
     let waited = 0;
     for (let wait = FIRST_RETRY; ; wait *= 2) {
-      const isSettled = await this.#settle(() => this.#mark());
+      const isSettled = await this.#settle(() => this.#mark(waited > 0));
       waited += wait;
       if (isSettled || waited > this.#terms.lease) return;
       await sleep(wait, undefined, { ref: false });
@@ -197,13 +215,15 @@ export class Claim {
   }
 
   /** @throws WebhookError `delivery_in_progress` if the lease ran out and the next delivery has, or had, the event */
-  async #mark(): Promise<void> {
+  async #mark(isRetry: boolean): Promise<void> {
     // Before the commit: what dies between the two makes the next delivery raise it again.
     if (this.#payment !== null) await this.#raise(this.#rank);
     if ((await this.#commit()) || this.#isCommitted) return;
     // A store that lost its memory meanwhile has nobody else's claim either.
     const { status } = await this.#terms.store.claim(this.#request);
     if (status === 'claimed' && (await this.#commit())) return;
+    // By the try before, of which only the answer was lost.
+    if (status === 'done' && isRetry && this.isHeld) return;
     throw new WebhookError('delivery_in_progress');
   }
 

@@ -20,6 +20,8 @@ export interface Admission {
   readonly claim: PaymentClaim;
   /** True if a later state of the payment is known. */
   readonly stale: boolean;
+  /** To be called where the handler failed, whatever is answered. */
+  fail(): void;
 }
 
 /** Admits each event once, and ties its claim to the answer. */
@@ -110,6 +112,12 @@ function readOptions(dedupe: DedupeStore | DedupeOptions): Options {
 }
 
 /**
+ * What was admitted, by its answer. Where two middlewares with one store stand on a route, the second finds the event
+ * in progress, by the first.
+ */
+const admissions = new WeakMap<ServerResponse, { store: DedupeStore; admission: Admission }>();
+
+/**
  * @throws WebhookError `delivery_in_progress`, `delivery_conflict`, `store_unavailable`
  */
 async function admit(
@@ -119,7 +127,9 @@ async function admit(
   prefix: string,
 ): Promise<Admission> {
   const claim = new Claim(options, event, prefix, `${options.name}/${++options.count}`);
-  const asked = performance.now();
+  const { store } = options;
+  const handle = claim.handle();
+  const admission = { claim: handle, fail: () => claim.fail() };
   const result = await claim.take();
   switch (result?.status) {
     case 'claimed':
@@ -127,10 +137,13 @@ async function admit(
     case 'done':
       // By `commitIn`, perhaps, in a process that died before it raised the rank.
       await claim.rank();
-      return { run: false, stale: false, claim: claim.handle() };
+      return { ...admission, run: false, stale: false };
     case 'conflict':
       throw new WebhookError('delivery_conflict');
     case 'in_progress': {
+      const before = admissions.get(res);
+      if (before?.store === store && before.admission.claim.key === handle.key)
+        return before.admission;
       if (!Number.isFinite(result.retryAfter)) throw new WebhookError('store_unavailable');
       const seconds = Math.max(1, Math.ceil(result.retryAfter / 1000));
       throw new WebhookError('delivery_in_progress', { headers: { 'Retry-After': `${seconds}` } });
@@ -142,28 +155,31 @@ async function admit(
     const stale = await claim.isStale();
     if (stale && options.stale === 'skip') {
       await claim.skip();
-      return { run: false, stale, claim: claim.handle() };
+      return { ...admission, run: false, stale };
     }
     // The store took so long that another delivery may have it by now.
-    if (performance.now() - asked >= options.lease) throw new WebhookError('store_unavailable');
+    if (!claim.isHeld) throw new WebhookError('store_unavailable');
     // While the store was asked, the client may have gone or other middleware may have answered: then
     // no answer of the handler's will end, and nothing runs.
     const wire = wireOf(res);
     if (res.destroyed || wire?.destroyed || res.headersSent) throw new WebhookError('body_aborted');
     claim.follow(res, wire);
-    return { run: true, stale, claim: claim.handle() };
+    const admitted = { ...admission, run: true, stale };
+    admissions.set(res, { store, admission: admitted });
+    return admitted;
   } catch (error) {
     claim.release();
     throw error;
   }
 }
 
-/** The hold on an event where nothing is remembered. */
-export function noClaim(event: ProviderEvent): PaymentClaim {
-  return {
+/** Admits an event where nothing is remembered. */
+export function admitAlways(event: ProviderEvent): Admission {
+  const claim = {
     key: event.id,
     commitIn: async () => {
       throw new TypeError('commitIn: this route has dedupe: false');
     },
   };
+  return { run: true, stale: false, claim, fail() {} };
 }

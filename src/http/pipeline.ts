@@ -11,7 +11,7 @@ import type { DedupeOptions, DedupeStore, PaymentClaim } from '../dedupe.ts';
 import { memoryStore } from '../memory.ts';
 import { type Arrival, type Body, readBody } from './body.ts';
 import { diagnoser } from './diagnosing.ts';
-import { noClaim, onceGate } from './once.ts';
+import { admitAlways, onceGate } from './once.ts';
 import { endProbe, probeOf } from './probe.ts';
 import { ensureRoom } from './room.ts';
 import { isEnding, stopUpload } from './upload.ts';
@@ -92,6 +92,8 @@ export interface Outcome {
   readonly run: boolean;
   /** The handler's hold on its event. */
   readonly claim: PaymentClaim;
+  /** To be called where the adapter sees the handler fail: then the event is not done, whatever is answered. */
+  fail(): void;
 }
 
 const OPTIONS = ['limit', 'bodyTimeout', 'dedupe', 'onRejected', 'onAccepted', 'clock'];
@@ -187,21 +189,21 @@ export function pipeline<Request>(
       if (probe) return await endProbe(probe, claimed, body, dedupe);
       const event = judge.confirm ? await judge.confirm(claimed) : claimed;
       const account = fixed === null ? judge.account?.() : '';
-      const { run, stale, claim } =
+      const { run, stale, claim, fail } =
         admit === null
-          ? { run: true, stale: false, claim: noClaim(event) }
+          ? admitAlways(event)
           : await admit(event, res, { request: exchange.request, account });
       const told = stale ? { ...event, stale } : event;
       if (run) {
         if (onAccepted) contain(() => onAccepted(told));
         if (accepted.hasSubscribers) accepted.publish({ event: told });
       }
-      return { run, claim, event: told, bytes: body.source === 'stream' ? bytes : null };
+      return { run, claim, fail, event: told, bytes: body.source === 'stream' ? bytes : null };
     } catch (error) {
       const turn = stopUpload(req, res);
       if (turn) await turn;
       if (isWebhookError(error)) tell(error, exchange, progress);
-      throw error;
+      throw failure(error);
     }
   };
 
@@ -227,6 +229,26 @@ export function pipeline<Request>(
     if (onRejected) setImmediate(contain, () => onRejected(rejection));
     if (rejected.hasSubscribers) rejected.publish(rejection);
   }
+}
+
+/**
+ * What a merchant's own function threw, as something that no framework takes for anything but a failure. Express goes
+ * on to the handler after `undefined` and past it after `'route'`, Koa answers nothing after `undefined`; and an error's
+ * own status is the answer's, though an HTTP client's error may bear the 200 of what the client got.
+ */
+export function failure(thrown: unknown): object {
+  if (typeof thrown === 'object' && thrown !== null) {
+    const { status, statusCode } = thrown as { status?: unknown; statusCode?: unknown };
+    if (!isSuccess(status) && !isSuccess(statusCode)) return thrown;
+  }
+  return new Error('What was thrown is no error to answer with; it is the cause of this one', {
+    cause: thrown,
+  });
+}
+
+/** Or a redirection. */
+function isSuccess(status: unknown): boolean {
+  return Number(status) >= 100 && Number(status) < 400;
 }
 
 interface Progress {

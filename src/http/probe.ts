@@ -56,7 +56,8 @@ export async function endProbe(
   dedupe: DedupeStore | DedupeOptions | false,
 ): Promise<Outcome> {
   probe.passed(event, source, dedupe === false || (await answers(dedupe)));
-  return { event, bytes: null, run: false, claim: { key: event.id, commitIn: async () => {} } };
+  const claim = { key: event.id, commitIn: async () => {} };
+  return { event, bytes: null, run: false, claim, fail() {} };
 }
 
 /** Whether the store takes a claim and gives it back in time. */

@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { ServerHttp2Stream } from 'node:http2';
 import type { Socket } from 'node:net';
 import { turn } from './turns.ts';
+import { isWire } from './wire.ts';
 
 /** How long a client has to read the answer before its connection is cut, in milliseconds. */
 const LINGER = 1_000;
@@ -32,7 +33,7 @@ export function stopUpload(req: IncomingMessage, res: ServerResponse): Promise<v
     // One that was reset counts as complete, though what it brought may stand unread.
     return req.readableEnded ? null : stopStream(req, stream);
   }
-  if (req.complete || req.destroyed || !hasBody(req)) return null;
+  if (req.complete || req.destroyed || !hasBody(req) || !isWire(req.socket)) return null;
   // Node's parser pushes what it reads: none of it is kept, and the first push stops it. A read would
   // start it again; this one only frees what is buffered.
   req.push = () => false;
@@ -105,6 +106,6 @@ export function isEnding({ socket }: IncomingMessage): boolean {
 }
 
 /** Whether the request's headers announce a body (RFC 9112, section 6). */
-function hasBody({ headers }: IncomingMessage): boolean {
+export function hasBody({ headers }: IncomingMessage): boolean {
   return headers['transfer-encoding'] !== undefined || Number(headers['content-length']) > 0;
 }

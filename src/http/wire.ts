@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { ServerHttp2Stream } from 'node:http2';
 import type { Duplex } from 'node:stream';
 
 /**
@@ -11,6 +12,23 @@ export function wireOf(res: ServerResponse): Duplex | undefined {
   return stream ?? (res.req as Partial<IncomingMessage> | undefined)?.socket;
 }
 
+/**
+ * The status as it was sent. `statusCode` can still be set afterwards, to no effect: where a handler that has answered
+ * 500 goes on to `res.sendStatus(200)`, it says 200.
+ */
+export function sentStatus(res: ServerResponse, wire: Duplex | undefined): number {
+  const { sentHeaders } = (wire ?? {}) as Partial<ServerHttp2Stream>;
+  // Node's public face tells of headers that were sent, but not of the status.
+  const { _header: head } = res as ServerResponse & { _header?: unknown };
+  const sent = sentHeaders?.[':status'] ?? /^HTTP\/1\.\d (\d{3})/.exec(`${head}`)?.[1];
+  return Number(sent ?? res.statusCode);
+}
+
+/** Whether a connection is one: hosts that give a request to the app by a call have stand-ins for it. */
+export function isWire(wire: Duplex | undefined): wire is Duplex {
+  return typeof wire?.once === 'function' && typeof wire.end === 'function';
+}
+
 /** One listener for each connection, since any number of requests can wait on it. */
 const waiting = new WeakMap<Duplex, Set<() => void>>();
 
@@ -20,7 +38,7 @@ const waiting = new WeakMap<Duplex, Set<() => void>>();
  * @returns ends that
  */
 export function whenGone(wire: Duplex | undefined, listener: () => void): () => void {
-  if (wire === undefined) return () => {};
+  if (!isWire(wire)) return () => {};
   const known = waiting.get(wire);
   const listeners = known ?? new Set();
   if (known === undefined) {
