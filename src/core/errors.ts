@@ -30,7 +30,10 @@ const CATALOGUE = {
   provider_unrecognized: [403, NOT_AUTHENTICATED],
   delivery_conflict: [403, NOT_AUTHENTICATED],
   confirmation_unavailable: [503, 'The provider could not be asked to confirm the payment.'],
-  store_unavailable: [503, 'The store of processed events could not be reached.'],
+  store_unavailable: [
+    503,
+    'The store of processed events failed or gave no answer; see the cause.',
+  ],
   delivery_in_progress: [409, 'The same event is being processed.'],
   payment_not_expected: [422, 'The event is not a succeeded payment of exactly this order.'],
 } as const satisfies Record<string, readonly [status: number, message: string]>;

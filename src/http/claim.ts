@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { isWebhookError, WebhookError } from '../core/errors.ts';
 import { eventId, type PaymentEventType, type ProviderEvent } from '../core/event.ts';
 import type { ClaimRequest, ClaimResult, DedupeStore, PaymentClaim } from '../dedupe.ts';
-import { isWire, sentStatus, whenGone } from './wire.ts';
+import { hasStandIn, sentStatus, whenGone } from './wire.ts';
 
 /** How long after its failure a commit is tried again the first time, in milliseconds. */
 const FIRST_RETRY = 100;
@@ -154,8 +154,9 @@ export class Claim {
       if (isDone) this.#finish();
       else this.#abandon();
     };
-    // Of a stand-in for a connection Node cannot say whether all was written.
-    const onFinish = (): void => end(res.writableFinished || !isWire(wire));
+    // A stand-in for a connection cannot say whether all was written.
+    const isStandIn = hasStandIn(res, wire);
+    const onFinish = (): void => end(res.writableFinished || isStandIn);
     const onClose = (): void => end(res.writableFinished);
     const forget = whenGone(wire, onClose);
     res.on('finish', onFinish);

@@ -192,6 +192,27 @@ describe('Koa on HTTP/2', () => {
   });
 });
 
+describe('Koa on HTTP/2: the status that was sent', () => {
+  it.each([
+    [500, 200, 'release'],
+    [200, 500, 'commit'],
+  ])('%i settles the claim, and not %i that was set after it', async (sent, later, settled) => {
+    const calls: string[] = [];
+    const app = new Koa();
+    app.silent = true;
+    app.use(koaWebhook(provider, { dedupe: noting(calls) }) as unknown as Koa.Middleware);
+    app.use(({ res }) => {
+      res.statusCode = sent;
+      res.end();
+      res.statusCode = later;
+    });
+    const { session } = await running(createHttp2Server(app.callback()));
+    send(session, hatex().body).end();
+    await until(() => calls.length === 1);
+    expect(calls).toEqual([settled]);
+  });
+});
+
 /** A memory that notes how claims are settled. */
 function noting(calls: string[]): DedupeStore {
   const memory = memoryStore();

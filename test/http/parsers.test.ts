@@ -15,6 +15,7 @@ import {
   hatexAt,
   hitpayForm,
   isExpress,
+  type Loose,
   NOW,
   ORDER,
   PAYMENT,
@@ -270,6 +271,54 @@ describe.each(FRAMEWORKS)('%s', (framework) => {
       }
       expect(app.events).toEqual([]);
     });
+  });
+});
+
+describe.each(FRAMEWORKS)('%s: an empty rawBody', (framework) => {
+  it('is the fault of who collects it and does not wait for the end', async () => {
+    const collect = (req: Loose) => {
+      req.rawBody = '';
+      req.setEncoding('utf8');
+      req.on('data', (text: string) => {
+        req.rawBody += text;
+      });
+    };
+    const middleware = isExpress(framework)
+      ? (req: Loose, _res: Loose, next: Loose) => {
+          collect(req);
+          next();
+        }
+      : (ctx: Loose, next: Loose) => {
+          collect(ctx.req);
+          return next();
+        };
+    const app = await serve(framework, { before: [middleware] });
+    expectRefused(app, await post(app, hatex()), 500, 'body_consumed');
+  });
+
+  it('gives way to what a parser left', async () => {
+    const app = await serve(framework, {
+      before: [
+        tap(framework, async (req, _res, request) => {
+          req.rawBody = Buffer.alloc(0);
+          request.body = JSON.parse((await read(req)).toString());
+        }),
+      ],
+    });
+    expect((await post(app, hatex())).status).toBe(200);
+  });
+
+  it('is a body like any other where none was announced', async () => {
+    const app = await serve(framework, {
+      before: [
+        tap(framework, async (req) => {
+          req.rawBody = '';
+          await read(req);
+        }),
+      ],
+    });
+    const { headers } = hatex();
+    expectRefused(app, await post(app, { headers, body: '' }), 403, 'signature_mismatch');
   });
 });
 

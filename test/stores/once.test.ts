@@ -26,6 +26,8 @@ import {
   hitpayEvent,
   hitpayForm,
   isExpress,
+  type Loose,
+  NOW,
   ORDER,
   PAYMENT,
   PUBLIC,
@@ -71,7 +73,7 @@ class Watched extends PlainStore {
   }
   /** Hands the event to another owner, as if the lease had run out; null: who has done it since. */
   usurp(owner: string | null = 'another'): void {
-    for (const entry of this.entries.values()) entry.owner = owner;
+    for (const entry of this.entries.values()) Object.assign(entry, { owner, until: Infinity });
   }
   /** Loses everything, as a Redis without persistence that was started again. */
   forget(): void {
@@ -177,6 +179,23 @@ describe.concurrent.each(FRAMEWORKS)('%s', (framework) => {
       expect((await post(app, hatex())).status).toBe(500);
       await until(() => store.calls.includes('release'));
       expect((await post(app, hatex())).status).toBe(200);
+      expect((await post(app, hatex())).status).toBe(200);
+      expect(app.events).toHaveLength(2);
+    });
+
+    it('releases where a handler goes on to a 200 after it has answered 500', async () => {
+      const store = new Watched();
+      const app = await serve(framework, {
+        options: { dedupe: store },
+        handler: (_event, _request, { res, answer }) => {
+          if (store.calls.length > 1) return;
+          res.writeHead(500).end();
+          // As after a missing `return`: the status is set before Express finds that headers are sent.
+          answer(200);
+        },
+      });
+      expect((await post(app, hatex())).status).toBe(500);
+      await until(() => store.calls.includes('release'));
       expect((await post(app, hatex())).status).toBe(200);
       expect(app.events).toHaveLength(2);
     });
@@ -905,6 +924,40 @@ describe('payproof:unsettled', () => {
       expect(app.events).toHaveLength(1);
     }));
 
+  it('a commit of which only the answer was lost is settled by the next try', () =>
+    unsettledDuring(async (unsettled) => {
+      const store = new Watched();
+      store.instead.commit = async () => {
+        store.usurp(null);
+        store.instead = {};
+        throw new Error('ECONNRESET');
+      };
+      const app = await serve('koa3', { options: { dedupe: store } });
+      expect((await post(app, hatex())).status).toBe(200);
+      await until(() => store.calls.filter((verb) => verb === 'claim').length === 2);
+      await sleep(300);
+      expect(unsettled).toEqual([
+        { key: app.events[0]?.id, error: expect.objectContaining({ code: 'store_unavailable' }) },
+      ]);
+      expect(store.calls).toEqual(['claim', 'commit', 'commit', 'claim']);
+    }));
+
+  it('a try that finds the event done when the lease may have run out is told', () =>
+    unsettledDuring(async (unsettled) => {
+      const store = new Watched();
+      store.instead.commit = async () => {
+        store.usurp(null);
+        await sleep(60);
+        throw new Error('ECONNRESET');
+      };
+      const app = await serve('koa3', { options: { dedupe: { store, lease: 150 } } });
+      expect((await post(app, hatex())).status).toBe(200);
+      await until(() => unsettled.length === 1);
+      store.instead = {};
+      await until(() => unsettled.length === 2);
+      expect(unsettled[1]?.error).toMatchObject({ cause: { code: 'delivery_in_progress' } });
+    }));
+
   it('a commit that goes on failing is given up with the lease', () =>
     unsettledDuring(async (unsettled) => {
       const store = new Watched();
@@ -1190,6 +1243,47 @@ describe('renewals', () => {
       },
     });
     expect((await post(app, hatex())).status).toBe(200);
+  });
+});
+
+describe.each(FRAMEWORKS)('%s: two middlewares on one route', (framework) => {
+  it.each([
+    ['share a store', (store: DedupeStore) => store],
+    ['have a store each', () => memoryStore()],
+  ])('run the handler once where they %s', async (_, second) => {
+    const store = new Watched();
+    const provider = hatexcard({ secret: SECRET });
+    const webhook: Loose = isExpress(framework) ? expressWebhook : koaWebhook;
+    const app = await serve(framework, {
+      provider,
+      options: { dedupe: store },
+      after: [webhook(provider, { clock: () => NOW, dedupe: second(store) })],
+    });
+    expect((await post(app, hatex())).status).toBe(200);
+    expect((await post(app, hatex())).status).toBe(200);
+    expect(app.events).toHaveLength(1);
+  });
+
+  it('do not let another delivery of the event through', async () => {
+    const store = new Watched();
+    const provider = hatexcard({ secret: SECRET });
+    const webhook: Loose = isExpress(framework) ? expressWebhook : koaWebhook;
+    let finish = () => {};
+    const app = await serve(framework, {
+      provider,
+      options: { dedupe: store },
+      after: [webhook(provider, { clock: () => NOW, dedupe: store })],
+      handler: () =>
+        new Promise<void>((resolve) => {
+          finish = resolve;
+        }),
+    });
+    const first = post(app, hatex());
+    await until(() => app.events.length === 1);
+    expect((await post(app, hatex())).status).toBe(409);
+    finish();
+    expect((await first).status).toBe(200);
+    expect(app.events).toHaveLength(1);
   });
 });
 

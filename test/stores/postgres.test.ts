@@ -4,6 +4,7 @@ import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { ClaimRequest } from '../../src/dedupe.ts';
 import { type PostgresQuery, postgresStore } from '../../src/postgres.ts';
+import { hatex, type Loose, PAYMENT, post, serve, until } from '../http/support.ts';
 import { services, unique } from './services.ts';
 
 const request = (key: string, changes: Partial<ClaimRequest> = {}): ClaimRequest => ({
@@ -108,6 +109,37 @@ describe.skipIf(services.postgres === null)('a real PostgreSQL', () => {
   });
 
   describe('commitIn', () => {
+    it('keeps the event while its handler goes on after a rollback', async () => {
+      let finish = () => {};
+      const working = new Promise<void>((resolve) => {
+        finish = resolve;
+      });
+      const app = await serve('koa3', {
+        options: { dedupe: { store, lease: 300 } },
+        after: [
+          async (ctx: Loose) => {
+            app.events.push(ctx.state.paymentEvent);
+            const client = await pool.connect();
+            await client.query('BEGIN');
+            await ctx.state.paymentClaim.commitIn(client);
+            await client.query('ROLLBACK');
+            client.release();
+            await working;
+            ctx.status = 200;
+          },
+        ],
+      });
+      const sent = hatex({ ...PAYMENT, transaction_id: randomUUID() });
+      const first = post(app, sent);
+      await until(() => app.events.length === 1);
+      await sleep(600);
+      expect((await post(app, sent)).status).toBe(409);
+      finish();
+      expect((await first).status).toBe(200);
+      await expect.poll(async () => (await post(app, sent)).status).toBe(200);
+      expect(app.events).toHaveLength(1);
+    });
+
     it('stands with the transaction', async () => {
       const { claim, paid, again } = await claimed();
       await transaction(async (client) => {

@@ -289,8 +289,8 @@ const CATALOGUE = {
     'Check the API key and the network; the provider may deliver again.',
   ],
   store_unavailable: [
-    'The store of processed events could not be reached.',
-    'Check the connection of the store in the option dedupe.',
+    'The store of processed events failed or gave no answer.',
+    'Look at error.cause, which says why. Often migrate() or connect() of the store in the option dedupe was not called.',
   ],
   delivery_in_progress: [
     'The same event is being processed at this moment.',
