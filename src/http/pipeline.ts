@@ -241,9 +241,10 @@ export function failure(thrown: unknown): object {
     const { status, statusCode } = thrown as { status?: unknown; statusCode?: unknown };
     if (!isSuccess(status) && !isSuccess(statusCode)) return thrown;
   }
-  return new Error('What was thrown is no error to answer with; it is the cause of this one', {
-    cause: thrown,
-  });
+  return new Error(
+    'paymentWebhook: what the handler or a function in the options threw is no error to answer with; see the cause',
+    { cause: thrown },
+  );
 }
 
 /** Or a redirection. */
