@@ -142,6 +142,19 @@ export function investigate(
   return diagnosisOf(findings);
 }
 
+/**
+ * What the code alone tells, where there are too many refusals to look into each.
+ *
+ * @param parsers as for `investigate`
+ */
+export function unexamined({ code }: WebhookError, parsers: readonly string[]): Diagnosis {
+  const cause = causeOf(code);
+  return diagnosisOf([
+    ...(cause ? [finding({ cause, evidence: parsers }, 'likely')] : []),
+    finding({ cause: 'not_examined' }, 'guess'),
+  ]);
+}
+
 function rank(provider: Provider, judged: Delivery): number {
   return provider.recognizes(judged) ? 0 : 1;
 }
@@ -325,6 +338,11 @@ const CODES: Readonly<Partial<Record<WebhookErrorCode, DiagnosisCause>>> = {
   content_encoding_unsupported: 'content_encoding',
   signature_malformed: 'signature_encoding',
 };
+
+function causeOf(code: WebhookErrorCode): DiagnosisCause | undefined {
+  return CODES[code] ?? DIAGNOSIS_CAUSES.find((one) => one === code);
+}
+
 const UNSIGNED: ReadonlySet<WebhookErrorCode> = new Set([
   'signature_missing',
   'token_missing',
@@ -342,7 +360,7 @@ function whatShows(
   if (code === 'provider_unrecognized' && providers.length === 0) {
     return [finding({ cause: 'provider_unknown' }, 'likely')];
   }
-  const cause = CODES[code] ?? DIAGNOSIS_CAUSES.find((one) => one === code);
+  const cause = causeOf(code);
   const shown = cause ? [finding({ cause }, 'likely')] : [];
   const isEmpty = input.body !== null && judged.body.length === 0;
   const empty = isEmpty ? [finding({ cause: 'body_empty' }, 'likely')] : [];

@@ -1,5 +1,10 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { type Diagnosis, type DiagnosisOptions, investigate } from '../core/diagnosis.ts';
+import {
+  type Diagnosis,
+  type DiagnosisOptions,
+  investigate,
+  unexamined,
+} from '../core/diagnosis.ts';
 import type { WebhookError } from '../core/errors.ts';
 import type { Provider } from '../core/provider.ts';
 import type { Body } from './body.ts';
@@ -21,40 +26,47 @@ export interface Remains {
 /** How long a diagnosis waits for an answer that does not come, in milliseconds. */
 const PATIENCE = 1_000;
 /** So many diagnoses at once, then so many a second: a flood of junk must not become work. */
-const BURST = 50;
-const PER_SECOND = 5;
+export interface Allowance {
+  readonly burst: number;
+  readonly perSecond: number;
+}
+
+const ALLOWANCE: Allowance = { burst: 50, perSecond: 5 };
 /** A body of more bytes counts as several diagnoses. */
 const BYTES = 16 * 1024;
 /** What takes more milliseconds, and more than it was allowed, counts as several diagnoses, too. */
 const LONG = 50;
 
+/** What `rejection.diagnose` does. */
+export type Diagnoser = (remains: Remains, options: DiagnosisOptions) => Promise<Diagnosis>;
+
 /**
- * Makes what `rejection.diagnose` is, for one middleware: it waits until the answer is out, and neither
- * makes trials nor looks at bodies while there are too many refusals.
+ * Makes what `rejection.diagnose` is, for one middleware: it waits until the answer is out, and looks
+ * into nothing while there are too many refusals.
  */
-export function diagnoser(): (remains: Remains, options: DiagnosisOptions) => Promise<Diagnosis> {
-  let allowance = BURST;
+export function diagnoser({ burst, perSecond } = ALLOWANCE): Diagnoser {
+  let allowance = burst;
   let counted = performance.now();
   return async (remains, options) => {
     await answered(remains.res);
     const now = performance.now();
-    allowance = Math.min(BURST, allowance + ((now - counted) / 1000) * PER_SECOND);
+    allowance = Math.min(burst, allowance + ((now - counted) / 1000) * perSecond);
     counted = now;
     const { req, url, body, receivedAt, error } = remains;
     const cost = Math.max(1, (body?.candidates[0]?.length ?? 0) / BYTES);
-    const isCalm = allowance >= Math.min(cost, BURST);
-    if (isCalm) allowance -= cost;
-    const candidates = isCalm && body ? body.candidates : null;
+    const parsers = error.code === 'body_consumed' ? parsersBefore(remains) : [];
+    if (allowance < Math.min(cost, burst)) return unexamined(error, parsers);
+    allowance -= cost;
     const diagnosis = investigate(
       remains.providers,
       {
         headers: req.headers,
         url,
         receivedAt: receivedAt ?? undefined,
-        body: body?.source === 'reserialized' ? candidates : (candidates?.[0] ?? null),
+        body: body?.source === 'reserialized' ? body.candidates : (body?.candidates[0] ?? null),
       },
-      { error, ...options, ...(isCalm ? {} : { maxTrials: 0 }) },
-      error.code === 'body_consumed' ? parsersBefore(remains) : [],
+      { error, ...options },
+      parsers,
     );
     const took = performance.now() - now;
     allowance -= Math.floor(took / Math.max(LONG, options.maxTime ?? 0));

@@ -10,7 +10,7 @@ import { providerList, select } from '../core/verify.ts';
 import type { DedupeOptions, DedupeStore, PaymentClaim } from '../dedupe.ts';
 import { memoryStore } from '../memory.ts';
 import { type Arrival, type Body, readBody } from './body.ts';
-import { diagnoser } from './diagnosing.ts';
+import { type Diagnoser, diagnoser } from './diagnosing.ts';
 import { admitAlways, onceGate } from './once.ts';
 import { endProbe, probeOf } from './probe.ts';
 import { ensureRoom } from './room.ts';
@@ -97,7 +97,7 @@ export interface Outcome {
 }
 
 const OPTIONS = ['limit', 'bodyTimeout', 'dedupe', 'onRejected', 'onAccepted', 'clock'];
-const DEFAULT_LIMIT = 256 * 1024;
+export const DEFAULT_LIMIT = 256 * 1024;
 const DEFAULT_BODY_TIMEOUT = 10_000;
 /** The longest delay that a timer takes. */
 const MAX_TIMEOUT = 2 ** 31 - 1;
@@ -110,12 +110,14 @@ const rejected = channel('payproof:rejected');
  * answer is the framework's own.
  *
  * @param consumedAdvice which line to move if a parser took the body, in the framework's words
+ * @param diagnose what `rejection.diagnose` does; default: for a server that anyone can post to
  * @throws TypeError | RangeError if an option is wrong
  */
 export function pipeline<Request>(
   source: ProviderSource<Request>,
   options: PaymentWebhookOptions,
   consumedAdvice: string,
+  diagnose: Diagnoser = diagnoser(),
 ): (exchange: Exchange<Request>) => Promise<Outcome> {
   knownOptions('paymentWebhook', options, OPTIONS);
   const fixed = typeof source === 'function' ? null : providerList(source);
@@ -129,7 +131,6 @@ export function pipeline<Request>(
   ensureRoom(reading.limit);
   const { clock = () => new Date(), onAccepted, onRejected, dedupe = memoryStore() } = options;
   const admit = onceGate(dedupe);
-  const diagnose = diagnoser();
   for (const [name, hook] of Object.entries({ clock, onAccepted, onRejected })) {
     if (hook !== undefined && typeof hook !== 'function') {
       throw new TypeError(`${name}: must be a function`);
@@ -157,11 +158,7 @@ export function pipeline<Request>(
       refuseByHead(req.method, headers);
       const providers = fixed ?? (await providersFor(exchange.request));
       progress.providers = providers;
-      const contentType = essence(headers['content-type']);
-      const types = fixedTypes ?? typesOf(providers);
-      if (contentType === null || !types.includes(contentType)) {
-        throw new WebhookError('content_type_unsupported');
-      }
+      const contentType = sentType(headers, fixedTypes ?? typesOf(providers));
       const body = await readBody(exchange, contentType, reading);
       // Its answer could not be sent any more, and the sender would have to repeat what was done.
       if (isTooLate) throw new WebhookError('body_aborted');
@@ -263,7 +260,7 @@ interface Progress {
 const UTF8_PARAMETER = /;\s*charset\s*=\s*("?)utf-?8\1\s*(?=;|$)/gi;
 
 /** What can be refused before any secret is touched and any byte is read. */
-function refuseByHead(method: string | undefined, headers: IncomingHttpHeaders): void {
+export function refuseByHead(method: string | undefined, headers: IncomingHttpHeaders): void {
   if (method !== 'POST') {
     throw new WebhookError('method_not_allowed', { headers: { Allow: 'POST' } });
   }
@@ -273,6 +270,15 @@ function refuseByHead(method: string | undefined, headers: IncomingHttpHeaders):
   const type = headers['content-type'] ?? '';
   if (type.includes(';') && /charset/i.test(type.replace(UTF8_PARAMETER, '')))
     throw new WebhookError('content_type_unsupported');
+}
+
+/** The essence of the content type, which must be there and be one of these. */
+export function sentType(headers: IncomingHttpHeaders, types: readonly string[]): string {
+  const contentType = essence(headers['content-type']);
+  if (contentType === null || !types.includes(contentType)) {
+    throw new WebhookError('content_type_unsupported');
+  }
+  return contentType;
 }
 
 /** Node has made every name lower-case and unique, so there is nothing to look through. */
@@ -292,7 +298,7 @@ function queryOf(url: string): Delivery['query'] {
 const CONTENT_TYPES = ['application/json', 'application/x-www-form-urlencoded'];
 
 /** An unknown merchant's route takes what any provider sends, so that it answers like a known one. */
-function typesOf(providers: readonly Provider[]): readonly string[] {
+export function typesOf(providers: readonly Provider[]): readonly string[] {
   return providers.length > 0 ? providers.flatMap((one) => one.contentTypes) : CONTENT_TYPES;
 }
 

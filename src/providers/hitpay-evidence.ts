@@ -2,7 +2,7 @@ import type { Delivery } from '../core/delivery.ts';
 import type { DiagnosisCause, Suspicion } from '../core/diagnosis/causes.ts';
 import type { Clue, Evidence, Scene, SignedText } from '../core/diagnosis/clues.ts';
 import { percentDecoded, unescapeHtml } from '../core/diagnosis/secrets.ts';
-import { bodyTexts } from '../core/diagnosis/texts.ts';
+import { bodyTexts, fieldsOf } from '../core/diagnosis/texts.ts';
 import type { Keyring } from '../core/secrets.ts';
 
 // HitPay's share of the diagnosis; the rules are in hitpay.ts.
@@ -35,9 +35,13 @@ export function hitpayEvidence(
     delivery.contentType === configured.formType ||
     (delivery.contentType === null && header === undefined);
   const plain: Evidence['plain'][number][] = [];
-  const text = Buffer.from(delivery.body).toString();
+  const converted = formOfJson(delivery.body);
+  const text = converted ?? Buffer.from(delivery.body).toString();
   const sent = looseFields(text.replace(/^\ufeff/, '').trim(), formPart);
   const hmac = sent.find(([name]) => name === 'hmac')?.[1];
+  const unlessForm: Suspicion | null = isForm
+    ? null
+    : { cause: 'content_type', evidence: ['The body is a form.'] };
   const form: Clue = {
     option: 'salt',
     keys: formKeys,
@@ -45,7 +49,7 @@ export function hitpayEvidence(
     proof: hmac,
     kind: 'hex',
     spare: [{ option: 'eventSalt', keys: ownEventKeys }],
-    assumption: isForm ? null : { cause: 'content_type', evidence: ['The body is a form.'] },
+    assumption: converted === null ? unlessForm : { cause: 'form_as_json' },
     texts: () => distinct(formTexts(text, query ?? [], configured)),
   };
   const event: Clue = {
@@ -58,6 +62,9 @@ export function hitpayEvidence(
     assumption: isForm ? { cause: 'content_type', evidence: ['The body is JSON.'] } : null,
     texts: () => bodyTexts(delivery.body),
   };
+  if (converted !== null && header === undefined) {
+    plain.push({ cause: 'form_as_json', confidence: 'likely' });
+  }
   const isMismatch = code === 'signature_mismatch' || code === 'content_type_unsupported';
   if (isForm && formKeys.length === 0 && isMismatch) {
     const seen = ['The delivery is a form, which is signed with the salt of the API key.'];
@@ -69,6 +76,17 @@ export function hitpayEvidence(
   if (code === 'field_ambiguous') plain.push(ambiguity(sent, configured));
   if (!isForm && hmac === undefined) return { clues: [event], plain };
   return { clues: hmac === undefined ? [event, form] : [form, event], plain };
+}
+
+/** The form that became JSON on the way; null if the body is none. */
+function formOfJson(body: Uint8Array): string | null {
+  const fields = fieldsOf(body);
+  if (typeof fields.hmac !== 'string') return null;
+  const pairs = Object.entries(fields).map(([name, value]): [string, string] => [
+    name,
+    typeof value === 'string' ? value : value === null ? '' : JSON.stringify(value),
+  ]);
+  return new URLSearchParams(pairs).toString();
 }
 
 function ambiguity(sent: readonly Field[], configured: Configured) {

@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { diagnoser, type Remains } from '../../src/http/diagnosing.ts';
-import { type Diagnosis, hatexcard, WebhookError } from '../../src/index.ts';
+import { type Diagnosis, dexchange, hatexcard, hitpay, WebhookError } from '../../src/index.ts';
 import { hatex, NOW } from './deliveries.ts';
 import { BODY, OTHER } from './setups.ts';
 
@@ -103,6 +103,33 @@ describe('a flood', () => {
   });
 
   it.each([
+    ['signature_mismatch', ['not_examined']],
+    ['timestamp_out_of_tolerance', ['not_examined']],
+    ['token_mismatch', ['not_examined']],
+    ['provider_unrecognized', ['not_examined']],
+    ['signature_malformed', ['signature_encoding', 'not_examined']],
+    ['content_type_unsupported', ['content_type', 'not_examined']],
+    ['confirmation_mismatch', ['confirmation_mismatch', 'not_examined']],
+    ['body_too_large', ['body_too_large', 'not_examined']],
+  ] as const)('of what is not looked into only the code is told, and no secret is doubted: %s', async (code, causes) => {
+    const diagnose = diagnoser();
+    await looks(diagnose, 60);
+    const error = new WebhookError(code);
+    const dexchanges = dexchange({ token: { secret: 'the-secret-of-the-route' } });
+    const providers = [dexchanges, hitpay({ salt: 'the-salt-of-the-route' })];
+    const found = await diagnose(remains({ error, providers }, out()), {});
+    expect([found.cause, ...found.others.map(({ cause }) => cause)]).toEqual(causes);
+    expect(JSON.stringify(found)).not.toMatch(/copy|combinations/i);
+  });
+
+  it('has the allowance that is given', async () => {
+    const diagnose = diagnoser({ burst: 80, perSecond: 20 });
+    expect(await looks(diagnose, 200)).toBe(80);
+    now += 2_000;
+    expect(await looks(diagnose, 200)).toBe(40);
+  });
+
+  it.each([
     [{}, 49, 49],
     [{}, 50, 48],
     [{}, 2_500, 0],
@@ -156,6 +183,19 @@ describe('the parsers that are named', () => {
     ['no application', {}, []],
   ])('%s', async (_, request, evidence) => {
     expect(await named(request)).toEqual(evidence);
+  });
+
+  it('are named in a flood, too', async () => {
+    const diagnose = diagnoser({ burst: 1, perSecond: 0 });
+    const error = new WebhookError('body_consumed');
+    const request = { app: { middleware: [{ name: 'bodyParser' }] } };
+    const again = () => diagnose(remains({ request, error, body: null }, out()), {});
+    await again();
+    expect(await again()).toMatchObject({
+      cause: 'body_consumed',
+      evidence: ['bodyParser() is mounted in the application.'],
+      others: [{ cause: 'not_examined' }],
+    });
   });
 
   it('are not blamed for another refusal', async () => {

@@ -500,7 +500,41 @@ function theFormHitPay(): Group {
         ),
       ],
       ['no hmac', 'no_signature', {}, form(`${new URLSearchParams(ORDER)}`)],
+      ['a gateway made JSON of it', 'form_as_json', { proxy: asJson() }, hitpayForm()],
+      [
+        'a gateway made JSON with numbers of it',
+        'form_as_json',
+        { proxy: asJson((text) => text.replace('"1599.00"', '1599')) },
+        hitpayForm(),
+      ],
+      [
+        'a gateway made JSON of it, and a wrong salt',
+        'form_as_json',
+        { proxy: asJson() },
+        hitpayForm(ORDER, OTHER),
+      ],
+      [
+        'a gateway made JSON of it, and left the content type',
+        'form_as_json',
+        { proxy: (sent) => ({ ...asJson()(sent), headers: sent.headers }) },
+        hitpayForm(),
+      ],
+      [
+        'JSON with an hmac and odd values',
+        'form_as_json',
+        {},
+        json('{"hmac":"x","amount":null,"toString":1,"a":{"toString":1},"b":["x"]}'),
+      ],
     ],
+  };
+}
+
+/** A gateway that reads a form and passes on what it read. */
+function asJson(change = (text: string) => text): NonNullable<Setup['proxy']> {
+  return ({ body, headers, ...sent }) => {
+    const fields = Object.fromEntries(new URLSearchParams(Buffer.from(body as string).toString()));
+    const type = { 'content-type': 'application/json' };
+    return { ...sent, headers: { ...headers, ...type }, body: change(JSON.stringify(fields)) };
   };
 }
 

@@ -4,6 +4,10 @@
 
 const CATALOGUE = {
   none: ['The delivery is authentic.', 'Nothing needs to be changed.'],
+  not_examined: [
+    'Not examined: too many deliveries are refused at this time.',
+    'Change nothing because of this one. Look at a refusal from a calmer time, or save a delivery and run payproof explain.',
+  ],
 
   // The request
   not_post: [
@@ -149,6 +153,10 @@ const CATALOGUE = {
   value_changed: [
     'A value was rewritten after the signing: escaped, formatted, or its case changed.',
     'Keep sanitizers and converters away from the route of the webhook.',
+  ],
+  form_as_json: [
+    'The form arrived as JSON: something on the way converted it.',
+    'Pass the form on as bytes, with its content type: turn off the mapping of the gateway.',
   ],
   form_plus: [
     'Plus signs and spaces of the form were confused.',
