@@ -1,8 +1,9 @@
-import { STATUS_CODES } from 'node:http';
+import { STATUS_CODES, validateHeaderValue } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
+import { headerName } from '../core/options.ts';
 import { type Answer, post } from '../testing/post.ts';
-import { type SignedDelivery, signed } from '../testing/signed.ts';
+import { deliveryOf, originOf, type SignedDelivery, signed } from '../testing/signed.ts';
 import type { Scheme, Signer } from '../testing/signer.ts';
 import {
   duplicate,
@@ -14,7 +15,15 @@ import {
 } from '../testing/variations.ts';
 import { wholeNumber } from './options.ts';
 import { choose, secretOf } from './secrets.ts';
-import { type Io, type Paint, painter, printable, table, UsageError } from './terminal.ts';
+import {
+  type Io,
+  jsonText,
+  type Paint,
+  painter,
+  printable,
+  table,
+  UsageError,
+} from './terminal.ts';
 
 const HELP = `payproof send <provider> --to URL [options]
 
@@ -42,7 +51,8 @@ Signs a delivery and posts it like the provider does: its headers, its content t
   --times N             so many deliveries, each another payment unless --payment-id is given
   --parallel N          so many at once (default 1)
   --retry               deliver again until the answer is 2xx, as the provider does: Hatexcard at most
-                        6 times, each signed anew; the others' number is unpublished, here 3
+                        6 times, each signed anew; the others' number is unpublished, here 3;
+                        not with --tamper and --recut
   --retry-wait S        seconds before the first repetition, then doubled (default 1)
   --timeout S           seconds (default: the provider's: hatexcard 5, hitpay 30; dexchange 30)
 
@@ -152,6 +162,11 @@ export async function send(args: readonly string[], io: Io): Promise<number> {
   const timeout = (wholeNumber('timeout', values.timeout, 1, 600) ?? manner.timeout) * 1000;
   const wait = (wholeNumber('retry-wait', values['retry-wait'], 0, 600) ?? 1) * 1000;
   const variation = variationOf(values);
+  if (values.retry && (variation === 'tamper' || variation === 'recut')) {
+    throw new UsageError(
+      `--retry: not with --${variation}; the provider would deliver the genuine one again`,
+    );
+  }
   const check = { provider, scheme, values, to };
   // Before the secret is asked for: whatever is wrong in the options shows first.
   make(check, 'x', variation);
@@ -179,9 +194,7 @@ export async function send(args: readonly string[], io: Io): Promise<number> {
   const isFine = outcomes.every(({ status }) => isSuccess(status));
   const where = to.origin + to.pathname;
   if (values.json) {
-    io.stdout.write(
-      `${JSON.stringify(report(scheme, where, outcomes, seconds, times === 1), null, 2)}\n`,
-    );
+    io.stdout.write(`${jsonText(report(scheme, where, outcomes, seconds, times === 1), 2)}\n`);
   } else if (!isQuiet) {
     const paint = painter(io.stdout, io.env);
     io.stdout.write(
@@ -258,9 +271,16 @@ function make(making: Making, secret: string, variation: string | undefined): re
   const vary = VARIATIONS[variation ?? ''] ?? ((one: Delivery) => [one]);
   try {
     const delivery: Delivery = signed(signer as Signer, sample);
+    if (values.header !== undefined) headerName('header', values.header);
+    for (const [name, value] of Object.entries(delivery.headers)) validateHeaderValue(name, value);
     return vary(delivery);
   } catch (error) {
-    throw new UsageError(inWords((error as Error).message));
+    const { code, message } = error as NodeJS.ErrnoException;
+    throw new UsageError(
+      code === 'ERR_INVALID_CHAR'
+        ? 'the secret has a character that cannot stand in a header'
+        : inWords(message),
+    );
   }
 }
 
@@ -308,8 +328,17 @@ async function deliver(first: Delivery, way: Way): Promise<Outcome> {
     }
     await sleep(wait);
     wait *= 2;
-    delivery = duplicate(delivery);
+    delivery = redelivery(delivery, first);
   }
+}
+
+/** As the provider delivers it again: signed now or, if the first was older when it was made, as old. */
+function redelivery(last: Delivery, first: Delivery): Delivery {
+  const again = duplicate(last);
+  const { signer, facts } = originOf(again);
+  if (signer.scheme !== 'hatexcard/timestamped') return again;
+  const at = new Date(Date.now() + +originOf(first).facts.at - +signer.at);
+  return deliveryOf({ signer, facts: { ...facts, at } });
 }
 
 async function attempt(
@@ -337,16 +366,28 @@ function proofsOf({ path, headers, body }: Delivery): readonly string[] {
 
 /** A route may repeat what it was sent, on an error page or in a redirect. */
 function veiled(answer: Answer, hidden: readonly string[]): Answer {
+  const patterns = hidden.map(spellings);
   const veil = (text: string): string =>
-    hidden
-      .flatMap((one) => [one, encodeURIComponent(one), JSON.stringify(one).slice(1, -1)])
-      .reduce((rest, one) => rest.replaceAll(one, '***'), text);
+    patterns.reduce((rest, one) => rest.replace(one, '***'), text);
   const { location } = answer.headers;
   const headers = {
     ...answer.headers,
     ...(location === undefined ? {} : { location: veil(location) }),
   };
   return { ...answer, headers, body: veil(answer.body) };
+}
+
+/** A text in each way in which a page, a URL or JSON may spell it, in upper or lower case. */
+function spellings(text: string): RegExp {
+  const parts = Array.from(text, (c) => {
+    if (/\w/.test(c)) return c;
+    const bytes = Array.from(Buffer.from(c), (one) => `%${one.toString(16).padStart(2, '0')}`);
+    const ways = [c, `\\${c}`, JSON.stringify(c).slice(1, -1), bytes.join('')];
+    const literal = ways.map((one) => one.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&'));
+    const escapes = `&#?\\w{1,31};|(?:\\\\u[0-9a-f]{4}){${c.length}}`;
+    return `(?:${escapes}|${literal.join('|')})`;
+  });
+  return new RegExp(parts.join(''), 'gi');
 }
 
 // ---- What is shown -------------------------------------------------------------------------------

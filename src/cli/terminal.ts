@@ -53,6 +53,12 @@ export function printable(text: string, most = 200): string {
   return plain.length <= most ? plain : `${plain.slice(0, most)}...`;
 }
 
+/** JSON without any control character: JSON itself escapes only the first 32, and terminals obey more. */
+export function jsonText(value: unknown, space?: number): string {
+  const escaped = (c: string) => `\\u00${c.charCodeAt(0).toString(16)}`;
+  return JSON.stringify(value, null, space).replace(/[\u007f-\u009f]/g, escaped);
+}
+
 /** Asks for a secret without showing it. The question goes to stderr. */
 export function ask(io: Io, question: string): Promise<string> {
   const silent = new Writable({ write: (_chunk, _encoding, done) => done() });

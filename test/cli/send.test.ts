@@ -1,10 +1,19 @@
 import { execFileSync } from 'node:child_process';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { paymentWebhook } from '../../src/express.ts';
 import { dexchange, hatexcard, hitpay } from '../../src/index.ts';
 import { BIN, example, inProcess, ROOT, run, SECRETS } from './support.ts';
+
+const NAMED_ENTITIES: Readonly<Record<string, string>> = {
+  '"': '&quot;',
+  '&': '&amp;',
+  "'": '&apos;',
+  '+': '&plus;',
+  '<': '&lt;',
+  '>': '&gt;',
+};
 
 /** Whatever a run gave, no secret and no token is in it. */
 function silent({ stdout, stderr }: { stdout: string; stderr: string }): void {
@@ -68,6 +77,8 @@ describe('payproof send', () => {
   const events: unknown[] = [];
   let answers: number[] = [];
   const bodies: string[] = [];
+  /** Called with each timestamp that came to /flaky. */
+  let stamped = (_timestamp: number): void => {};
 
   beforeAll(async () => {
     const judges = {
@@ -89,6 +100,7 @@ describe('payproof send', () => {
         });
         req.on('end', () => {
           bodies.push(body);
+          stamped(Number(req.headers['x-hatex-timestamp']));
           res.writeHead(answers.shift() ?? 200);
           res.end('\u001b[31mred\u001b[0m <b>bold</b> <style>p{}</style>');
         });
@@ -106,6 +118,19 @@ describe('payproof send', () => {
           headers['x-hatex-signature'],
         ];
         return void res.end(`<pre>${said.join(' ')}</pre>`);
+      }
+      if (path === ('/page' as string)) {
+        const { authorization = '' } = req.headers;
+        const ways = [
+          (text: string) => text.replace(/["&'+<>]/g, (c) => NAMED_ENTITIES[c] ?? c),
+          (text: string) => text.replace(/\W/g, (c) => `&#${c.charCodeAt(0)};`),
+          (text: string) => text.replace(/\W/g, (c) => `&#x${c.charCodeAt(0).toString(16)};`),
+          (text: string) => text.replace(/\W/g, (c) => `&#0${c.charCodeAt(0)};`),
+          (text: string) => text.replace(/\W/g, (c) => `\\u00${c.charCodeAt(0).toString(16)}`),
+          (text: string) => text.toUpperCase(),
+          (text: string) => encodeURIComponent(text).toLowerCase(),
+        ];
+        return void res.end(ways.map((way) => way(authorization)).join('\n'));
       }
       if (path === ('/cut' as string)) {
         res.writeHead(200, { 'content-length': '100' });
@@ -179,6 +204,71 @@ describe('payproof send', () => {
     expect(new Set(bodies).size).toBe(3);
   });
 
+  it.each([
+    ['', 0],
+    [' --expire', 600],
+    [' --duplicate', 0],
+  ])('--retry%s: each is signed with the time of its attempt, less %i s', async (more, age) => {
+    vi.useFakeTimers({ toFake: ['Date'] });
+    onTestFinished(() => {
+      vi.useRealTimers();
+      stamped = () => {};
+    });
+    const ages: number[] = [];
+    stamped = (timestamp) => {
+      ages.push(Math.round(Date.now() / 1000 - timestamp));
+      vi.advanceTimersByTime(224_000);
+    };
+    answers = [200, 500, 500, 500, 500];
+    if (more !== ' --duplicate') answers.shift();
+    await send(`hatexcard --to URL/flaky --retry --retry-wait 0${more}`);
+    expect(ages.length).toBeGreaterThan(4);
+    // The redelivery is made, though not sent, together with the first.
+    if (more === ' --duplicate') ages.splice(1, 1);
+    for (const one of ages) expect(Math.abs(one - age)).toBeLessThanOrEqual(1);
+  });
+
+  it.each([
+    'hatexcard --tamper',
+    'hitpay --tamper',
+    'hitpay --recut',
+    'dexchange --tamper',
+  ])('--retry: is refused with what is altered on the way: %s', async (line) => {
+    bodies.length = 0;
+    const { code, stderr } = await send(`${line} --retry --to URL/flaky`);
+    expect(code).toBe(2);
+    expect(stderr).toContain('the provider would deliver the genuine one again');
+    expect(bodies).toEqual([]);
+  });
+
+  it.each([
+    ['dexchange --scheme signature --to URL/flaky --header', 'bad header', '--header'],
+    ['dexchange --scheme bearer --to URL/flaky --header', 'bad\nheader', '--header'],
+    ['dexchange --scheme bearer --to URL/flaky --header', '', '--header'],
+  ])('what cannot stand in a header is told before anything is sent: %s %j', async (line, name, told) => {
+    bodies.length = 0;
+    const argv = [...line.replace('URL', url).split(' '), name];
+    const { code, stderr } = await inProcess(['send', ...argv]);
+    expect(code).toBe(2);
+    expect(stderr).toContain(told);
+    expect(bodies).toEqual([]);
+  });
+
+  it.each([
+    'canary\ntoken',
+    'canary-\u20ac',
+    'canary\u0000',
+  ])('a token that cannot stand in a header is told, not shown: %j', async (token) => {
+    bodies.length = 0;
+    const env = { DEXCHANGE_BEARER_TOKEN: token };
+    const line = 'dexchange --scheme bearer --to URL/flaky --times 3 --parallel 3';
+    const { code, stdout, stderr } = await send(line, { env });
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+    expect(stderr).toContain('cannot stand in a header');
+    expect(stderr).not.toContain('canary');
+    expect(bodies).toEqual([]);
+  });
+
   it('--retry: ends after the provider’s number', async () => {
     for (const [provider, attempts] of [
       ['hatexcard', 6],
@@ -229,6 +319,16 @@ describe('payproof send', () => {
       for (const secret of Object.values(SECRETS)) expect(result.stdout).not.toContain(secret);
       expect(result.stdout).not.toMatch(/[0-9a-f]{64}|[\w-]{43}/);
       if (!more) expect(result.stdout).toContain('***');
+    }
+  });
+
+  it('shows *** where a page escapes what it repeats, or changes its case', async () => {
+    const token = `canary&"quoted"'<t>+x/y=z`;
+    for (const more of ['', ' --json']) {
+      const env = { DEXCHANGE_BEARER_TOKEN: token };
+      const { stdout } = await send(`dexchange --scheme bearer --to URL/page${more}`, { env });
+      expect(stdout).toContain('***');
+      expect(stdout).not.toMatch(/canary|quoted/i);
     }
   });
 
