@@ -1,15 +1,17 @@
 import { readFile } from 'node:fs/promises';
+import type { IncomingHttpHeaders } from 'node:http';
 import { parseArgs } from 'node:util';
 import { type Diagnosis, diagnose } from '../core/diagnosis.ts';
 import { isWebhookError, WebhookError } from '../core/errors.ts';
 import type { ProviderEvent } from '../core/event.ts';
 import type { Provider } from '../core/provider.ts';
 import { verify } from '../core/verify.ts';
+import { DEFAULT_LIMIT, refuseByHead, sentType, typesOf } from '../http/pipeline.ts';
 import { diagnosisLines, eventLines } from './findings.ts';
 import { wholeNumber } from './options.ts';
 import { readRequest, type SavedRequest } from './request.ts';
 import { choose, judges, otherSecrets } from './secrets.ts';
-import { type Io, painter, UsageError, wrapped } from './terminal.ts';
+import { type Io, jsonText, painter, UsageError, wrapped } from './terminal.ts';
 
 const HELP = `payproof explain --provider P FILE [options]
 
@@ -22,6 +24,7 @@ Verifies a saved request. If it is refused: says why, and what to do.
   --entry N             which entry of a HAR file, from 1
   --at TIME             judge its age as of this time: ISO 8601, Unix seconds, or now.
                         Default: the time that the request itself tells (HAR, Date, x-hatex-timestamp)
+  --limit BYTES         how large a body the route takes (default 262144)
   --header NAME         dexchange: the header of bearer or signature
   --try VARIABLE        try the secret in this environment variable too (the sandbox's, the old one);
                         may be repeated
@@ -35,6 +38,7 @@ const OPTIONS = {
   scheme: { type: 'string' },
   entry: { type: 'string' },
   at: { type: 'string' },
+  limit: { type: 'string' },
   header: { type: 'string' },
   try: { type: 'string', multiple: true },
   json: { type: 'boolean' },
@@ -64,11 +68,13 @@ export async function explain(args: readonly string[], io: Io): Promise<number> 
   }
   const chosen = choose(values.provider, values.scheme);
   const entry = wholeNumber('entry', values.entry, 1, 1_000_000);
+  const limit = wholeNumber('limit', values.limit, 1, MAX_REQUEST) ?? DEFAULT_LIMIT;
   const others = otherSecrets(values.try ?? [], io);
   const [time, source] = timeOf(values.at, readRequest(await bytesOf(file, io), entry));
   const { request } = source;
-  const providers = await judges(chosen, values.header, io, file !== '-');
-  const { event, error } = judge(providers, request, time);
+  const { providers, notes: more } = await judges(chosen, values.header, io, file !== '-');
+  const notes = [...request.notes, ...more];
+  const { event, error } = judge(providers, request, time, limit);
   const diagnosis = error
     ? diagnose(providers, inputOf(request, time), {
         ...THOROUGH,
@@ -81,15 +87,12 @@ export async function explain(args: readonly string[], io: Io): Promise<number> 
       verified: error === null,
       at: time,
       atSource: source.name,
-      notes: request.notes,
+      notes,
     };
     const verdict = event ? { event } : { code: error?.code, status: error?.status, diagnosis };
-    io.stdout.write(`${JSON.stringify({ ...result, ...verdict }, null, 2)}\n`);
+    io.stdout.write(`${jsonText({ ...result, ...verdict }, 2)}\n`);
   } else if (!values.quiet) {
-    for (const note of [
-      ...request.notes,
-      `Judged as of ${time.toISOString()}: ${source.sentence}`,
-    ]) {
+    for (const note of [...notes, `Judged as of ${time.toISOString()}: ${source.sentence}`]) {
       io.stderr.write(wrapped(note, 'note: ', io.stderr.columns));
     }
     io.stdout.write(shown(event, error, diagnosis, io));
@@ -149,24 +152,35 @@ function timeOf(option: string | undefined, request: SavedRequest): [Date, Sourc
   return [new Date(), { request, name: 'clock', sentence: 'now; the request tells no time.' }];
 }
 
-function inputOf({ headers, body, url }: SavedRequest, receivedAt: Date) {
-  return { headers, body, url, receivedAt };
+/** As Node has them: of these headers the first counts, of others all. */
+const SINGLE: readonly string[] = ['authorization', 'content-type'];
+
+function nodeHeaders(headers: SavedRequest['headers']): IncomingHttpHeaders {
+  return Object.fromEntries(
+    Object.entries(headers).map(([name, values]) => [
+      name,
+      SINGLE.includes(name) ? values[0] : values.join(', '),
+    ]),
+  );
 }
 
+function inputOf({ headers, body, url }: SavedRequest, receivedAt: Date) {
+  return { headers: nodeHeaders(headers), body, url, receivedAt };
+}
+
+/** As a route does. */
 function judge(
   providers: readonly Provider[],
   request: SavedRequest,
   time: Date,
+  limit: number,
 ): { event: ProviderEvent | null; error: WebhookError | null } {
-  const encoding = request.headers['content-encoding']?.[0]?.trim().toLowerCase() ?? 'identity';
-  if (request.method !== 'POST') {
-    return { event: null, error: new WebhookError('method_not_allowed') };
-  }
-  if (encoding !== 'identity') {
-    return { event: null, error: new WebhookError('content_encoding_unsupported') };
-  }
+  const input = inputOf(request, time);
   try {
-    return { event: verify(providers, inputOf(request, time)), error: null };
+    refuseByHead(request.method, input.headers);
+    sentType(input.headers, typesOf(providers));
+    if (request.body.length > limit) throw new WebhookError('body_too_large');
+    return { event: verify(providers, input), error: null };
   } catch (error) {
     if (isWebhookError(error)) return { event: null, error };
     throw error;

@@ -4,11 +4,12 @@ import { parseArgs } from 'node:util';
 import type { Diagnosis } from '../core/diagnosis.ts';
 import { isWebhookError, type WebhookError } from '../core/errors.ts';
 import type { ProviderEvent } from '../core/event.ts';
+import { diagnoser } from '../http/diagnosing.ts';
 import { pipeline, type Rejection } from '../http/pipeline.ts';
 import { diagnosisLines, eventLines } from './findings.ts';
 import { wholeNumber } from './options.ts';
 import { choose, judges, otherSecrets } from './secrets.ts';
-import { Failure, type Io, painter, printable, UsageError } from './terminal.ts';
+import { Failure, type Io, jsonText, painter, printable, UsageError, wrapped } from './terminal.ts';
 
 const HELP = `payproof listen --provider P [options]
 
@@ -39,6 +40,8 @@ const OPTIONS = {
 } as const;
 
 const ADVICE = 'The raw body is gone.';
+/** More than on a server: this is the merchant's own terminal, and explaining is all that it is for. */
+const ALLOWANCE = { burst: 2_000, perSecond: 50 };
 
 /** `payproof listen`. */
 export async function listen(args: readonly string[], io: Io): Promise<number> {
@@ -56,7 +59,7 @@ export async function listen(args: readonly string[], io: Io): Promise<number> {
   const port = wholeNumber('port', values.port, 0, 65_535) ?? 3000;
   const chosen = choose(values.provider, values.scheme);
   const others = otherSecrets(values.try ?? [], io);
-  const providers = await judges(chosen, values.header, io, true);
+  const { providers, notes } = await judges(chosen, values.header, io, true);
   const counts = { verified: 0, refused: 0 };
   const print = printer(io, values.json === true);
   const diagnoses = new Set<Promise<unknown>>();
@@ -75,6 +78,7 @@ export async function listen(args: readonly string[], io: Io): Promise<number> {
       },
     },
     ADVICE,
+    diagnoser(ALLOWANCE),
   );
 
   async function answer(req: IncomingMessage, res: ServerResponse): Promise<void> {
@@ -111,6 +115,7 @@ export async function listen(args: readonly string[], io: Io): Promise<number> {
   });
   const { port: open } = server.address() as AddressInfo;
   const say = (text: string) => values.quiet || io.stderr.write(text);
+  for (const note of notes) say(wrapped(note, 'note: ', io.stderr.columns));
   say(
     `listening on http://${host.includes(':') ? `[${host}]` : host}:${open} for ${chosen.provider}; Ctrl-C ends it\n`,
   );
@@ -139,7 +144,7 @@ function printer({ stdout, env }: Io, isJson: boolean): (line: Line) => void {
     const time = new Date().toISOString();
     if (isJson) {
       const { code, status } = error ?? {};
-      stdout.write(`${JSON.stringify({ time, path, verdict, event, code, status, diagnosis })}\n`);
+      stdout.write(`${jsonText({ time, path, verdict, event, code, status, diagnosis })}\n`);
       return;
     }
     const what = event ? event.scheme : `${error?.code} (${error?.status})`;

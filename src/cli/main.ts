@@ -26,7 +26,7 @@ Secrets come from the environment, or are asked for (not shown) on a terminal:
   DEXCHANGE_SIGNATURE_SECRET             the secret of the signature (signature)
 
 Results go to stdout, messages to stderr. NO_COLOR turns colours off.
-Exit code: 0 verified, or answered 2xx; 1 refused, or not reached; 2 wrong usage.
+Exit code: 0 verified, or answered 2xx; 1 refused, or not reached; 2 wrong usage; 3 not written.
 `;
 
 type Command = (args: readonly string[], io: Io) => Promise<number>;

@@ -1,8 +1,17 @@
 #!/usr/bin/env node
 import { main } from './main.ts';
 
-// A reader that has seen enough (`| head`) is no fault.
-process.stdout.on('error', () => process.exit());
+const NOT_WRITTEN = 3;
+
+process.stdout.on('error', ({ code }: NodeJS.ErrnoException) => {
+  // A reader that has seen enough (`| head`) is no fault.
+  if (code === 'EPIPE') process.exit();
+  process.stderr.write(`payproof: the output cannot be written (${code})\n`, () => {
+    process.exit(NOT_WRITTEN);
+  });
+});
+// Whoever closed it wants no messages; the exit code tells the result.
+process.stderr.on('error', () => {});
 
 main(process.argv.slice(2), {
   env: process.env,

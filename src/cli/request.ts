@@ -23,7 +23,23 @@ type Header = readonly [name: string, value: string];
  * @param entry which entry of a HAR file, from 1
  * @throws UsageError if it is none of them
  */
-export function readRequest(bytes: Buffer, entry: number | undefined): SavedRequest {
+export function readRequest(file: Buffer, entry: number | undefined): SavedRequest {
+  const bytes = utf8Of(file);
+  const request = readUtf8(bytes, entry);
+  if (bytes === file) return request;
+  const note = 'The file is UTF-16: its body is taken as UTF-8.';
+  return { ...request, notes: [...request.notes, note] };
+}
+
+/** What PowerShell redirects into a file is UTF-16, with a byte order mark. */
+function utf8Of(file: Buffer): Buffer {
+  const pairs = file.subarray(0, file.length - (file.length % 2));
+  if (file[0] === 0xff && file[1] === 0xfe) return Buffer.from(pairs.toString('utf16le'));
+  if (file[0] !== 0xfe || file[1] !== 0xff) return file;
+  return Buffer.from(Buffer.from(pairs).swap16().toString('utf16le'));
+}
+
+function readUtf8(bytes: Buffer, entry: number | undefined): SavedRequest {
   const text = bytes.toString().replace(/^\ufeff/, '');
   if (text.trim() === '') throw new UsageError('the request is empty');
   if (/^\s*\{/.test(text)) return readHar(text, entry);
@@ -91,11 +107,15 @@ function bodyOf(rest: Buffer, headers: Record<string, string[]>, notes: string[]
     notes.push('Transfer-Encoding says chunked, but the body has no chunks: taken as it is.');
     return rest;
   }
-  const length = Number(headers['content-length']?.[0] ?? Number.NaN);
-  if (Number.isNaN(length)) {
+  const [said] = headers['content-length'] ?? [];
+  const length = said !== undefined && /^\d{1,15}$/.test(said) ? Number(said) : null;
+  if (said !== undefined && length === null) {
+    notes.push('Content-Length is no number of bytes: it is ignored.');
+  }
+  if (length === null) {
     const trimmed = rest.toString('latin1').replace(/\r?\n$/, '');
     if (trimmed.length === rest.length) return rest;
-    notes.push('There is no Content-Length: a line break at the end of the file is left out.');
+    notes.push('Without a Content-Length, a line break at the end of the file is left out.');
     return Buffer.from(trimmed, 'latin1');
   }
   if (rest.length > length) {
@@ -231,7 +251,7 @@ const AS_HEADER: Readonly<Record<string, string>> = {
 const WITH_VALUE = /^-[XHdAebowmuExcFT]$/;
 
 function readCurl(text: string): SavedRequest {
-  const words = shellWords(text.replace(/^\s*(?:[$>] +)?/, '')).slice(1);
+  const words = shellWords(forPosix(text.replace(/^\s*(?:[$>] +)?/, ''))).slice(1);
   const headers: Header[] = [];
   const data: string[] = [];
   let method: string | undefined;
@@ -325,6 +345,24 @@ const ANSI_C: Readonly<Record<string, string>> = {
   '"': '"',
   '?': '?',
 };
+
+/**
+ * A command for cmd.exe, as browsers copy it, as one for a POSIX shell. They put a caret before each
+ * quotation mark, so cmd.exe sees none, and each caret stands for what follows it.
+ */
+function forPosix(command: string): string {
+  if (/^curl(?:\.exe)?\s+\^"/.test(command)) {
+    return command
+      .replace(/\^(?:\r?\n)?(\r?\n|[\s\S])/g, (_, one: string) => one)
+      .replace(/[$`]/g, (one) => `\\${one}`);
+  }
+  if (command.split(/\r?\n/, 1)[0]?.endsWith(' ^')) {
+    throw new UsageError(
+      'curl: the command is for cmd.exe; copy it for bash, or save the request as raw HTTP',
+    );
+  }
+  return command;
+}
 
 /** The words of a command as a POSIX shell (and `$'...'`) reads them; nothing is expanded. */
 function shellWords(text: string): string[] {

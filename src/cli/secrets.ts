@@ -1,3 +1,5 @@
+import type { Delivery } from '../core/delivery.ts';
+import type { Evidence } from '../core/diagnosis/clues.ts';
 import type { Provider } from '../core/provider.ts';
 import type { NamedSecret } from '../core/secrets.ts';
 import { dexchange } from '../providers/dexchange.ts';
@@ -66,6 +68,12 @@ export async function secretOf(scheme: Scheme, io: Io, mayAsk = true): Promise<N
   throw new UsageError(`the secret is missing: set the environment variable ${name}`);
 }
 
+/** Who judges, and what was assumed in choosing them. */
+export interface Judges {
+  readonly providers: Provider[];
+  readonly notes: readonly string[];
+}
+
 /**
  * The judges of a provider's deliveries: one for each proof whose secret is there.
  *
@@ -77,24 +85,29 @@ export async function judges(
   header: string | undefined,
   io: Io,
   mayAsk: boolean,
-): Promise<Provider[]> {
+): Promise<Judges> {
   const known = schemes.filter((scheme) => fromEnvironment(scheme, io) !== undefined);
   const secrets = new Map<Scheme, NamedSecret>();
   for (const scheme of known.length > 0 ? known : schemes.slice(0, 1)) {
     secrets.set(scheme, await secretOf(scheme, io, mayAsk));
+  }
+  const notes: string[] = [];
+  if (header === undefined && secrets.size > 1 && secrets.delete('dexchange/signature')) {
+    notes.push('DEXCHANGE_SIGNATURE_SECRET is left out: name its header by --header.');
   }
   const of = (scheme: Scheme) => secrets.get(scheme);
   try {
     if (provider === 'hatexcard') {
       const secret = of('hatexcard/timestamped') ?? of('hatexcard/body');
       const names = schemes.map((one) => (one === 'hatexcard/body' ? 'body' : 'timestamped'));
-      return [hatexcard({ secret, schemes: names })];
+      return { providers: [hatexcard({ secret, schemes: names })], notes };
     }
     if (provider === 'hitpay') {
       const [salt, eventSalt] = [of('hitpay/form'), of('hitpay/event')];
-      return [hitpay({ salt, eventSalt: eventSalt?.id === salt?.id ? undefined : eventSalt })];
+      const own = eventSalt?.id === salt?.id ? undefined : eventSalt;
+      return { providers: [hitpay({ salt, eventSalt: own })], notes };
     }
-    return dexchangeJudges(of, header);
+    return { providers: dexchangeJudges(of, header), notes };
   } catch (error) {
     // A secret with white space and the like: the sentence names the option, not the secret.
     if (error instanceof TypeError) throw new UsageError(error.message);
@@ -102,7 +115,10 @@ export async function judges(
   }
 }
 
-/** One for each proof: each delivery is judged by the one whose proof it shows. */
+/**
+ * One for each proof: each delivery is judged by the one whose proof it shows, and one that shows none
+ * by the default, which tells what is missing.
+ */
 function dexchangeJudges(
   of: (scheme: Scheme) => NamedSecret | undefined,
   header: string | undefined,
@@ -124,7 +140,24 @@ function dexchangeJudges(
     const own = key === undefined ? header : undefined;
     list.push(dexchange({ bearer: { token, header: own } }));
   }
-  return list;
+  const first = list[key === undefined ? 0 : 1];
+  return list.length === 1 || first === undefined ? list : [...list, lastResort(first, list)];
+}
+
+const NOTHING: Evidence = { clues: [], plain: [] };
+
+/** Judges what none of the others recognises, if it can be its provider's at all. */
+function lastResort(judge: Provider, others: readonly Provider[]): Provider {
+  const isLeft = (delivery: Delivery) =>
+    judge.contentTypes.includes(`${delivery.contentType}`) &&
+    !others.some((one) => one.recognizes(delivery));
+  return {
+    ...judge,
+    recognizes: isLeft,
+    // Elsewhere it would tell a second time what the same judge tells among the others.
+    evidence: (delivery, scene) =>
+      (isLeft(delivery) ? judge.evidence?.(delivery, scene) : undefined) ?? NOTHING,
+  };
 }
 
 /**

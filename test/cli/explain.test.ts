@@ -249,6 +249,42 @@ describe('payproof explain', () => {
     expect(zipped.stdout).toMatch(/content_encoding_unsupported \(415\)[\s\S]*content_encoding/);
   });
 
+  it.each([
+    ['a form without its content type', { 'content-type': undefined }, 'content_type (proven)'],
+    ['another charset', { 'content-type': 'application/json; charset=iso-8859-1' }, 'content_type'],
+    ['a type that nobody sends', { 'content-type': 'text/plain' }, 'content_type'],
+  ])('refuses what a route refuses before it looks at the signature: %s', async (_, changed, cause) => {
+    const delivery = changed['content-type']?.includes('json')
+      ? signed(SIGNERS['hitpay/event'])
+      : form();
+    const headers = Object.entries({ ...delivery.headers, ...changed }).filter(
+      ([, value]) => value,
+    );
+    const sent = { ...delivery, headers: Object.fromEntries(headers) as Record<string, string> };
+    const got = await explain(raw(sent));
+    expect(got).toMatchObject({ code: 1 });
+    expect(got.stdout).toContain('content_type_unsupported (415)');
+    expect(got.stdout).toContain(cause);
+  });
+
+  it('refuses a body above the limit of a route, which can be told', async () => {
+    const large = signed(SIGNERS['hitpay/event'], { fields: { note: 'x'.repeat(300_000) } });
+    const got = await explain(raw(large));
+    expect(got).toMatchObject({ code: 1 });
+    expect(got.stdout).toMatch(/body_too_large \(413\)[\s\S]*body_too_large \(likely\)/);
+    expect(await explain(raw(large), '--limit', '400000')).toMatchObject({ code: 0 });
+    const least = await explain(raw(form()), '--limit', '0');
+    expect(least).toMatchObject({ code: 2, stderr: expect.stringContaining('--limit') });
+  });
+
+  it('a content type that was sent twice counts once, as for Node', async () => {
+    const text = raw(form()).replace(
+      '\r\n',
+      '\r\ncontent-type: application/x-www-form-urlencoded\r\n',
+    );
+    expect(await explain(text)).toMatchObject({ code: 0 });
+  });
+
   it('several proofs of DExchange: each delivery is judged by its own', async () => {
     const results = await Promise.all(
       (['token', 'bearer', 'signature'] as const).map((name) =>
@@ -272,6 +308,66 @@ describe('payproof explain', () => {
     } as const;
     const argv = ['explain', '--provider', 'dexchange', saved(raw(signed(own)))];
     expect(await inProcess([...argv, '--header', 'x-key'], { env })).toMatchObject({ code: 0 });
+  });
+
+  it('a delivery of DExchange that lost its token is explained whatever other secrets are set', async () => {
+    const { path, ...delivery } = signed(SIGNERS['dexchange/token']);
+    const lost = saved(raw({ ...delivery, path: path.split('?', 1)[0] as string }));
+    const { DEXCHANGE_CALLBACK_SECRET, DEXCHANGE_BEARER_TOKEN, DEXCHANGE_SIGNATURE_SECRET } = S;
+    for (const more of [
+      {},
+      { DEXCHANGE_BEARER_TOKEN },
+      { DEXCHANGE_SIGNATURE_SECRET },
+      { DEXCHANGE_BEARER_TOKEN, DEXCHANGE_SIGNATURE_SECRET },
+    ]) {
+      for (const header of [[], ['--header', 'x-sig']]) {
+        const env = { DEXCHANGE_CALLBACK_SECRET, ...more };
+        const argv = ['explain', '--provider', 'dexchange', ...header, lost, '--json'];
+        const result = await inProcess(argv, { env });
+        expect(result.code).toBe(1);
+        const { code, diagnosis } = JSON.parse(result.stdout);
+        expect(code).toBe('token_missing');
+        expect(diagnosis.cause).toBe('query_missing');
+        expect(diagnosis.others[0]).toMatchObject({
+          cause: 'token_missing',
+          evidence: ['The option is token.secret.'],
+        });
+      }
+    }
+  });
+
+  it('a delivery of another provider is told as such by each number of DExchange secrets', async () => {
+    const stranger = saved(raw(form()));
+    for (const env of [{ DEXCHANGE_CALLBACK_SECRET: S.DEXCHANGE_CALLBACK_SECRET }, SECRETS]) {
+      const argv = ['explain', '--provider', 'dexchange', '--header', 'x-sig', stranger, '--json'];
+      const { code, diagnosis } = JSON.parse((await inProcess(argv, { env })).stdout);
+      expect(code).toBe('content_type_unsupported');
+      expect(diagnosis).toMatchObject({ cause: 'other_provider' });
+    }
+  });
+
+  it('without the name of its header the signature of DExchange is left out, with a note', async () => {
+    const argv = [
+      'explain',
+      '--provider',
+      'dexchange',
+      saved(raw(signed(SIGNERS['dexchange/token']))),
+    ];
+    const { code, stdout, stderr } = await inProcess(argv);
+    expect({ code, stdout }).toMatchObject({
+      code: 0,
+      stdout: expect.stringMatching(/^verified {2}dexchange\/token/),
+    });
+    expect(stderr).toContain('note: DEXCHANGE_SIGNATURE_SECRET is left out');
+    const json = await inProcess([...argv, '--json']);
+    expect(JSON.parse(json.stdout).notes).toEqual([expect.stringContaining('--header')]);
+    for (const [more, env] of [
+      [['--scheme', 'signature'], SECRETS],
+      [[], { DEXCHANGE_SIGNATURE_SECRET: S.DEXCHANGE_SIGNATURE_SECRET }],
+    ] as const) {
+      const asked = await inProcess([...argv, ...more], { env });
+      expect(asked).toMatchObject({ code: 2, stderr: expect.stringContaining('--header: name') });
+    }
   });
 
   it('asks for the secret on a terminal, but not where stdin is the request', async () => {
@@ -323,6 +419,63 @@ describe('readRequest', () => {
     expect(bodyOf('POST / HTTP/1.1\nContent-Length: 2\n\nbody')).toBe('bo');
     const short = read('POST / HTTP/1.1\nContent-Length: 9\n\nbody');
     expect(short.notes).toEqual(['Content-Length is 9, but the file holds 4 bytes of body.']);
+  });
+
+  it.each([
+    '-5',
+    '',
+    '0x10',
+    '1e1',
+    '4.5',
+    '+4',
+    '4, 4',
+    '9'.repeat(20),
+  ])('raw HTTP: a Content-Length that is no number counts for nothing: %j', (length) => {
+    const { body, notes } = read(`POST / HTTP/1.1\nContent-Length: ${length}\n\nbody`);
+    expect(body.toString()).toBe('body');
+    expect(notes).toEqual(['Content-Length is no number of bytes: it is ignored.']);
+  });
+
+  it.each([
+    ['little-endian', (text: string) => Buffer.from(`\ufeff${text}`, 'utf16le')],
+    ['big-endian', (text: string) => Buffer.from(`\ufeff${text}`, 'utf16le').swap16()],
+  ])('a file in UTF-16, as of PowerShell: %s', (_, encoded) => {
+    const http = read(encoded('POST /y HTTP/1.1\r\nA: b\r\nContent-Length: 3\r\n\r\né\n'));
+    expect(http).toMatchObject({
+      method: 'POST',
+      notes: ['The file is UTF-16: its body is taken as UTF-8.'],
+    });
+    expect(http.body.toString()).toBe('é\n');
+    expect(read(encoded('curl http://x/y -d é')).body.toString()).toBe('é');
+    expect(read(encoded('{"request":{"method":"POST","url":"/y"}}')).url).toBe('/y');
+    expect(() => read(encoded(''))).toThrow('is empty');
+    expect(() => read(Buffer.concat([encoded('x'), Buffer.from('y')]))).toThrow('no request');
+  });
+
+  it.each([
+    ['curl', '\n'],
+    ['curl.exe', '\r\n'],
+  ])('curl for cmd.exe, as Chrome copies it: %s', (name, end) => {
+    const body = `{"a":"1 < 2 & 3 | 50% %PATH% $HOME \`x\` !","b":"c\\\\d\\n^ 'é'"}\n{}`;
+    const argument = (text: string) =>
+      `^"${text
+        .replace(/\\/g, '\\\\')
+        .replace(/"/g, '\\"')
+        .replace(/[^a-zA-Z0-9\s_\-:=+~'/.',?;()*`]/g, '^$&')
+        .replace(/%(?=[a-zA-Z0-9_])/g, '%^')
+        .replace(/\r?\n/g, `^${end}${end}`)}^"`;
+    const lines = [
+      `${name} ${argument('https://shop.example/y?a=b&c=%20')}`,
+      `-H ${argument('content-type: application/json')}`,
+      `--data-raw ${argument(body)}`,
+    ];
+    const request = read(lines.join(` ^${end}  `));
+    expect(request).toMatchObject({
+      method: 'POST',
+      url: '/y?a=b&c=%20',
+      headers: { 'content-type': ['application/json'] },
+    });
+    expect(request.body.toString()).toBe(body.replaceAll('\n', end));
   });
 
   it('raw HTTP: chunks', () => {
@@ -457,6 +610,8 @@ describe('readRequest', () => {
     ['curl http://x -F a=b', 'makes no request'],
     ["curl http://x -d 'a", 'no partner'],
     [String.raw`curl http://x -d $'caf\xe9'`, 'not UTF-8'],
+    ['curl "http://x" ^\n  -d "{""a"":1}"', 'cmd.exe'],
+    ['curl "http://x" -d "a" ^\r\n -k', 'cmd.exe'],
     ['curl http://x -d "$body"', 'shell variables'],
     ['curl http://x -d $body', 'shell variables'],
     ['curl http://x -d "`date`"', 'shell variables'],

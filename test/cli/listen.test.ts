@@ -118,6 +118,18 @@ describe('payproof listen', () => {
     expect(stdout).toMatch(/secret_other \(proven\)[\s\S]*OLD/);
   });
 
+  it('explains each of two hundred refusals in a row', async () => {
+    const { stdout } = await listening(
+      ['--provider', 'hatexcard', '--json'],
+      async (url) => {
+        const forged = tampered(signed(HATEXCARD));
+        for (let n = 0; n < 200; n++) await post(url, forged);
+      },
+      { until: /(?:.*"refused".*\n){200}/ },
+    );
+    expect(stdout.match(/"cause":"secret_unknown"/g)).toHaveLength(200);
+  });
+
   it('a path that would steer the terminal, the token of a URL: not shown', async () => {
     const raw = (url: string) =>
       new Promise<void>((resolve) => {
@@ -133,6 +145,16 @@ describe('payproof listen', () => {
     expect(stdout).toContain('method_not_allowed (405)');
     expect(stdout).not.toContain('secret-token');
     expect(stdout).not.toContain('\u001b');
+  });
+
+  it('--json: control characters of a payload are escaped, and it stays JSON', async () => {
+    const reference = 'a\u009b31mb\u007f\u0085c';
+    const { stdout } = await listening(['--provider', 'hatexcard', '--json'], (url) =>
+      post(url, signed(HATEXCARD, { reference })),
+    );
+    expect(stdout).toContain('a\\u009b31mb\\u007f\\u0085c');
+    expect(stdout.trim()).not.toMatch(/\p{Cc}/u);
+    expect(JSON.parse(stdout).event.reference).toBe(reference);
   });
 
   it('a sender that goes away does no harm', async () => {

@@ -73,7 +73,7 @@ describe('payproof', () => {
     [['listen']],
     [['listen', '--provider', 'hitpay', 'x']],
     [['listen', '--provider', 'hitpay', '--port', '70000']],
-    [['listen', '--provider', 'dexchange', '--port', '0']],
+    [['listen', '--provider', 'dexchange', '--scheme', 'signature', '--port', '0']],
   ])('wrong usage is told on stderr, code 2: %j', async (argv) => {
     const { code, stdout, stderr } = await inProcess(argv);
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
