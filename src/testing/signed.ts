@@ -38,7 +38,12 @@ export interface SignedDelivery<S extends Scheme = Scheme> {
 export interface Origin {
   readonly signer: CheckedSigner;
   readonly facts: Facts;
+  /** What was done to it after signing; the same is done to whatever is made of it. */
+  readonly alterations: readonly Alteration[];
 }
+
+/** Changes a delivery without the secret. */
+export type Alteration = (delivery: SignedDelivery) => SignedDelivery;
 
 /** Beside the deliveries rather than in them: whoever prints one does not print its secret. */
 const origins = new WeakMap<SignedDelivery, Origin>();
@@ -68,7 +73,7 @@ export function signed<const S extends Signer>(
   const checked = checkSigner(signer);
   checkSample(checked.scheme, sample);
   const facts = { sample, at: checked.at, seed: randomUUID(), attempt: 1 };
-  return deliveryOf({ signer: checked, facts }) as SignedDelivery<SchemeOf<S>>;
+  return deliveryOf(checked, facts) as SignedDelivery<SchemeOf<S>>;
 }
 
 /**
@@ -113,14 +118,14 @@ function hmac(secret: string, text: string): string {
   return createHmac('sha256', secret).update(text).digest('hex');
 }
 
-/** Writes and signs a delivery; the same origin gives the same bytes. */
-export function deliveryOf(origin: Origin): SignedDelivery {
-  const { scheme } = origin.signer;
-  const { headers = {}, path = origin.signer.path, body } = SCHEMES[scheme](origin);
+/** Writes and signs a delivery; the same facts give the same bytes. */
+export function deliveryOf(signer: CheckedSigner, facts: Facts): SignedDelivery {
+  const { scheme } = signer;
+  const { headers = {}, path = signer.path, body } = SCHEMES[scheme](signer, facts);
   const type = scheme === 'hitpay/form' ? 'application/x-www-form-urlencoded' : 'application/json';
   return remember(
     { method: 'POST', path, headers: { 'content-type': type, ...headers }, body },
-    origin,
+    { signer, facts, alterations: [] },
   );
 }
 
@@ -136,8 +141,8 @@ interface Written {
   body: string;
 }
 
-const SCHEMES: Readonly<Record<Scheme, (origin: Origin) => Written>> = {
-  'hatexcard/timestamped': ({ signer, facts }) => {
+const SCHEMES: Readonly<Record<Scheme, (signer: CheckedSigner, facts: Facts) => Written>> = {
+  'hatexcard/timestamped': (signer, facts) => {
     const body = jsonBody('hatexcard/timestamped', facts);
     const timestamp = `${seconds(facts.at)}`;
     return {
@@ -149,17 +154,17 @@ const SCHEMES: Readonly<Record<Scheme, (origin: Origin) => Written>> = {
       },
     };
   },
-  'hatexcard/body': ({ signer, facts }) => {
+  'hatexcard/body': (signer, facts) => {
     const body = jsonBody('hatexcard/body', facts);
     return { body, headers: { 'x-hatex-signature': hmac(signer.secret, body) } };
   },
-  'hitpay/form': ({ signer, facts }) => {
+  'hitpay/form': (signer, facts) => {
     const fields = hitpayForm(facts);
     const sorted = [...fields].sort(([a], [b]) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
     const signature = hmac(signer.secret, sorted.flat().join(''));
     return { body: new URLSearchParams([...fields, ['hmac', signature]]).toString() };
   },
-  'hitpay/event': ({ signer, facts }) => {
+  'hitpay/event': (signer, facts) => {
     const body = jsonBody('hitpay/event', facts);
     const [object = '', type = ''] = (facts.sample.kind ?? 'payment_request.completed').split('.');
     return {
@@ -171,15 +176,15 @@ const SCHEMES: Readonly<Record<Scheme, (origin: Origin) => Written>> = {
       },
     };
   },
-  'dexchange/token': ({ signer, facts }) => ({
+  'dexchange/token': (signer, facts) => ({
     body: jsonBody('dexchange/token', facts),
     path: withToken(signer, referenceOf(facts)),
   }),
-  'dexchange/bearer': ({ signer: { header, secret }, facts }) => ({
+  'dexchange/bearer': ({ header, secret }, facts) => ({
     body: jsonBody('dexchange/bearer', facts),
     headers: { [header]: header === 'authorization' ? `Bearer ${secret}` : secret },
   }),
-  'dexchange/signature': ({ signer, facts }) => {
+  'dexchange/signature': (signer, facts) => {
     const body = jsonBody('dexchange/signature', facts);
     return { body, headers: { [signer.header]: hmac(signer.secret, body) } };
   },

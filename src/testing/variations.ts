@@ -1,6 +1,13 @@
-import { type LooseSample, paymentIdOf } from './bodies.ts';
-import { deliveryOf, type Origin, originOf, remember, type SignedDelivery } from './signed.ts';
-import type { Scheme } from './signer.ts';
+import { type Facts, type LooseSample, paymentIdOf } from './bodies.ts';
+import {
+  type Alteration,
+  deliveryOf,
+  type Origin,
+  originOf,
+  remember,
+  type SignedDelivery,
+} from './signed.ts';
+import type { CheckedSigner, Scheme } from './signer.ts';
 
 /** Older than the default tolerance of 300 seconds by far. */
 const DEFAULT_AGE = 600;
@@ -17,15 +24,29 @@ export function tampered<S extends Scheme>(delivery: SignedDelivery<S>): SignedD
   const { signer, facts } = originOf(delivery);
   const { scheme } = signer;
   if (scheme === 'dexchange/bearer') {
-    return altered(delivery, { headers: { [signer.header]: 'Bearer somebody-elses-token' } });
+    const headers = { [signer.header]: 'Bearer somebody-elses-token' };
+    return altered(delivery, { headers }, tampered);
   }
-  const change: LooseSample =
-    scheme === 'dexchange/token' ? { reference: 'somebody-elses-order' } : { amount: '9999.99' };
-  const other = deliveryOf({ signer, facts: { ...facts, sample: { ...facts.sample, ...change } } });
-  if (scheme !== 'hitpay/form') return altered(delivery, { body: other.body });
-  const fields = new URLSearchParams(other.body);
+  const body = untrue(signer, facts);
+  if (scheme !== 'hitpay/form') return altered(delivery, { body }, tampered);
+  const fields = new URLSearchParams(body);
   fields.set('hmac', new URLSearchParams(delivery.body).get('hmac') ?? '');
-  return altered(delivery, { body: fields.toString() });
+  return altered(delivery, { body: fields.toString() }, tampered);
+}
+
+/** A body that tells another amount, or (DExchange `token`) of another order. */
+function untrue(signer: CheckedSigner, facts: Facts): string {
+  const [name, ...values] =
+    signer.scheme === 'dexchange/token'
+      ? ['externalTransactionId', 'somebody-elses-order', 'another-order']
+      : [signer.scheme.startsWith('dexchange/') ? 'AMOUNT' : 'amount', 9999.99, 1];
+  const genuine = deliveryOf(signer, facts).body;
+  const bodies = values.map((value) => {
+    const fields = { ...facts.sample.fields, [name as string]: value };
+    return deliveryOf(signer, { ...facts, sample: { ...facts.sample, fields } }).body;
+  });
+  // The sample may tell just that.
+  return bodies.find((body) => body !== genuine) as string;
 }
 
 /**
@@ -35,8 +56,8 @@ export function tampered<S extends Scheme>(delivery: SignedDelivery<S>): SignedD
  * handler must not run again. With `dedupe: false` it does.
  */
 export function replayed<S extends Scheme>(delivery: SignedDelivery<S>): SignedDelivery<S> {
-  originOf(delivery);
-  return altered(delivery, {});
+  const headers = { ...delivery.headers };
+  return remember({ ...delivery, headers }, originOf(delivery)) as SignedDelivery<S>;
 }
 
 /**
@@ -47,11 +68,12 @@ export function replayed<S extends Scheme>(delivery: SignedDelivery<S>): SignedD
  * handler must not run again. With `dedupe: false` it does.
  */
 export function duplicate<S extends Scheme>(delivery: SignedDelivery<S>): SignedDelivery<S> {
-  const { signer, facts } = originOf(delivery);
+  const origin = originOf(delivery);
+  const { signer, facts } = origin;
   const isNew = signer.scheme === 'hatexcard/timestamped';
   // The default moves with the clock; a sample's own `at` stands for "now" in the merchant's test.
   const again = isNew ? { ...facts, attempt: facts.attempt + 1, at: later(facts.at) } : facts;
-  return deliveryOf({ signer, facts: again }) as SignedDelivery<S>;
+  return resigned(origin, again);
 }
 
 function later(at: Date): Date {
@@ -71,12 +93,13 @@ export function expired(
   delivery: SignedDelivery<'hatexcard/timestamped'>,
   age: number = DEFAULT_AGE,
 ): SignedDelivery<'hatexcard/timestamped'> {
-  const { signer, facts } = originOf(delivery);
+  const origin = originOf(delivery);
+  const { signer, facts } = origin;
   if (signer.scheme !== 'hatexcard/timestamped') {
     throw new TypeError('expired: only hatexcard/timestamped signs the time');
   }
   const at = new Date(+facts.at - age * 1000);
-  return deliveryOf({ signer, facts: { ...facts, at } }) as SignedDelivery<'hatexcard/timestamped'>;
+  return resigned(origin, { ...facts, at });
 }
 
 /**
@@ -95,7 +118,7 @@ export function recut(delivery: SignedDelivery<'hitpay/form'>): SignedDelivery<'
   const fields = [...new URLSearchParams(delivery.body)].map(([name, value]): [string, string] =>
     name === 'status' ? [name + value.slice(0, 1), value.slice(1)] : [name, value],
   );
-  return altered(delivery, { body: new URLSearchParams(fields).toString() });
+  return altered(delivery, { body: new URLSearchParams(fields).toString() }, recut as Alteration);
 }
 
 /** The schemes whose providers tell of more than one state of a payment. */
@@ -113,12 +136,12 @@ export type OrderedScheme = Exclude<Scheme, `hatexcard/${string}`>;
 export function outOfOrder<S extends OrderedScheme>(
   delivery: SignedDelivery<S>,
 ): SignedDelivery<S> {
-  const { signer, facts } = originOf(delivery);
+  const origin = originOf(delivery);
+  const { signer, facts } = origin;
   const sample = earlier(signer.scheme, facts.sample);
   if (sample === null) throw new TypeError('outOfOrder: this delivery has no earlier state');
   const paymentId = paymentIdOf(signer.scheme, facts);
-  const before = { ...facts, sample: { ...facts.sample, ...sample, paymentId } };
-  return deliveryOf({ signer, facts: before }) as SignedDelivery<S>;
+  return resigned(origin, { ...facts, sample: { ...facts.sample, ...sample, paymentId } });
 }
 
 function earlier(scheme: Scheme, { kind, refunded, status }: LooseSample): LooseSample | null {
@@ -147,8 +170,19 @@ function earlier(scheme: Scheme, { kind, refunded, status }: LooseSample): Loose
 function altered<S extends Scheme>(
   delivery: SignedDelivery<S>,
   change: Partial<SignedDelivery>,
+  alteration: Alteration,
 ): SignedDelivery<S> {
+  const origin = originOf(delivery);
   const headers = { ...delivery.headers, ...change.headers };
-  const origin: Origin = originOf(delivery);
-  return remember({ ...delivery, ...change, headers }, origin) as SignedDelivery<S>;
+  const alterations = [...origin.alterations, alteration];
+  return remember(
+    { ...delivery, ...change, headers },
+    { ...origin, alterations },
+  ) as SignedDelivery<S>;
+}
+
+/** Other facts by the same signer. What was altered is altered again: nobody makes it genuine. */
+function resigned<S extends Scheme>(origin: Origin, facts: Facts): SignedDelivery<S> {
+  const fresh = deliveryOf(origin.signer, facts);
+  return origin.alterations.reduce((one, alter) => alter(one), fresh) as SignedDelivery<S>;
 }

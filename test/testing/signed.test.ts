@@ -311,6 +311,64 @@ describe('variations', () => {
     expect(() => outOfOrder(delivery as never)).toThrow('has no earlier state');
   });
 
+  it.each(EVERY)('%s, %s, tampered: is refused whatever it tells', (scheme, _, { sample }) => {
+    const expected = /token|bearer/.test(scheme) ? 'token_mismatch' : 'signature_mismatch';
+    expect(codeOf(() => judged(scheme, tampered(signed(SIGNERS[scheme] as Signer, sample))))).toBe(
+      expected,
+    );
+  });
+
+  it.each([
+    ['hitpay/form', { amount: '9999.99' }],
+    ['hitpay/form', { amount: '1.00' }],
+    ['hitpay/event', { amount: '9999.99' }],
+    ['hatexcard/body', { fields: { amount: 5 } }],
+    ['dexchange/signature', { fields: { AMOUNT: 5 } }],
+    ['dexchange/token', { reference: 'somebody-elses-order' }],
+  ] as const)('%s %j, tampered once or twice: is refused', (scheme, sample) => {
+    const once = tampered(signed(SIGNERS[scheme] as Signer, sample as never));
+    for (const delivery of [once, tampered(once)]) {
+      expect(codeOf(() => judged(scheme, delivery))).toMatch(/^(?:signature|token)_mismatch$/);
+    }
+  });
+
+  it.each(SCHEMES)('%s: what is made of a tampered delivery is tampered too', (scheme) => {
+    const delivery = tampered(signed(SIGNERS[scheme] as Signer));
+    const code = codeOf(() => judged(scheme, delivery));
+    for (const vary of [tampered, replayed, duplicate]) {
+      const again = vary(vary(delivery));
+      expect(
+        codeOf(() => judged(scheme, again)),
+        vary.name,
+      ).toBe(code);
+    }
+    if (scheme.startsWith('hatexcard/')) return;
+    const late = outOfOrder(delivery as SignedDelivery<'hitpay/form'>);
+    expect(codeOf(() => judged(scheme, late))).toBe(code);
+    expect(late.body).not.toBe(delivery.body);
+  });
+
+  it('what is made of a recut delivery is recut too', () => {
+    const cut = recut(signed(SIGNERS['hitpay/form']));
+    for (const vary of [replayed, duplicate, outOfOrder]) {
+      expect(codeOf(() => judged('hitpay/form', vary(cut)))).toBe('field_ambiguous');
+    }
+    for (const both of [tampered(cut), duplicate(recut(tampered(cut)))]) {
+      expect(codeOf(() => judged('hitpay/form', both))).not.toBe('accepted');
+    }
+  });
+
+  it('what is made of an expired delivery is expired too', () => {
+    const old = expired(signed(SIGNERS['hatexcard/timestamped']));
+    for (const vary of [replayed, duplicate, expired]) {
+      expect(codeOf(() => judged('hatexcard/timestamped', vary(old)))).toBe(
+        'timestamp_out_of_tolerance',
+      );
+    }
+    const both = expired(tampered(signed(SIGNERS['hatexcard/timestamped'])), 10);
+    expect(codeOf(() => judged('hatexcard/timestamped', both))).toBe('signature_mismatch');
+  });
+
   it('need the very delivery that signed made', () => {
     const copy = { ...signed(SIGNERS['hitpay/form']) };
     for (const vary of [tampered, replayed, duplicate, recut, outOfOrder]) {
