@@ -19,7 +19,7 @@ beforeAll(() => {
   directory = mkdtempSync(join(tmpdir(), 'payproof-docs-'));
   mkdirSync(join(directory, 'node_modules/@koa'), { recursive: true });
   symlinkSync(ROOT, join(directory, 'node_modules/payproof'));
-  for (const name of ['express', 'koa', '@koa/router', 'supertest']) {
+  for (const name of ['express', 'koa', '@koa/router', 'supertest', 'light-my-request']) {
     symlinkSync(join(ROOT, 'node_modules', name), join(directory, 'node_modules', name));
   }
 });
@@ -49,6 +49,30 @@ describe('docs/testing.md', () => {
   )('test %i: passes', async (index, code) => {
     const shown = await output(`${index}.test.mjs`, code, '--test', '--test-reporter=tap');
     expect(shown).toMatch(/# pass 1\n# fail 0/);
+  });
+
+  it.each(['fetch', 'inject'])('what stands there for %s: posts the delivery', async (name) => {
+    const text = readFileSync(join(ROOT, 'docs/testing.md'), 'utf8');
+    const [, call = ''] = new RegExp(`^- .*\`(${name}\\(.*\\))\``, 'm').exec(text) ?? [];
+    const code = `
+      import { createServer } from 'node:http';
+      import { inject } from 'light-my-request';
+      import { hitpay } from 'payproof';
+      import express from 'express';
+      import { paymentWebhook } from 'payproof/express';
+      import { signed } from 'payproof/testing';
+      const secret = 'a-salt';
+      const app = express();
+      app.post('/webhooks/hitpay', paymentWebhook(hitpay({ salt: secret })), (req, res) => {
+        res.status(201).end();
+      });
+      const server = createServer(app).listen(0);
+      const base = 'http://localhost:' + server.address().port;
+      const delivery = signed({ provider: 'hitpay', scheme: 'form', secret });
+      const answer = await ${call};
+      console.log(answer.status ?? answer.statusCode);
+      server.close();`;
+    expect(await output(`${name}.mjs`, code)).toBe('201\n');
   });
 
   it('are the same in the README', () => {
