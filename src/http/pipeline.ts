@@ -153,12 +153,15 @@ export function pipeline<Request>(
       receivedAt: null,
     };
     const isTooLate = isEnding(req);
+    const probe = probeOf(req);
+    probe?.reached('provider');
     try {
       const { headers } = req;
       refuseByHead(req.method, headers);
       const providers = fixed ?? (await providersFor(exchange.request));
       progress.providers = providers;
       const contentType = sentType(headers, fixedTypes ?? typesOf(providers));
+      probe?.reached('body');
       const body = await readBody(exchange, contentType, reading);
       // Its answer could not be sent any more, and the sender would have to repeat what was done.
       if (isTooLate) throw new WebhookError('body_aborted');
@@ -182,7 +185,6 @@ export function pipeline<Request>(
         throw new WebhookError('content_type_unsupported');
       }
       const claimed = authenticate(judge, body, deliveries, consumedAdvice);
-      const probe = probeOf(req);
       if (probe) return await endProbe(probe, claimed, body, dedupe);
       const event = judge.confirm ? await judge.confirm(claimed) : claimed;
       const account = fixed === null ? judge.account?.() : '';

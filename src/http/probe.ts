@@ -12,8 +12,15 @@ import type { Outcome, Rejection } from './pipeline.ts';
 // It cannot be set off from outside: a probe is known by its request object, which `checkWiring` in
 // this very process received on a server of its own and registered; no header or body makes one.
 
+/** What payproof may wait for on the way of a request. */
+export type Stage = 'provider' | 'body' | 'store';
+
 /** What a check wants to know of its request. */
 export interface Probe {
+  /** How long the check waits for the store, in milliseconds: not to its own end, or it could not tell. */
+  readonly patience: number;
+  /** The request came so far, and waits there for what the merchant gave. */
+  reached(stage: Stage): void;
   /** It was authenticated and would have been claimed. */
   passed(event: ProviderEvent, source: Body['source'], isStoreThere: boolean): void;
   refused(rejection: Rejection): void;
@@ -55,19 +62,21 @@ export async function endProbe(
   { source }: Body,
   dedupe: DedupeStore | DedupeOptions | false,
 ): Promise<Outcome> {
-  probe.passed(event, source, dedupe === false || (await answers(dedupe)));
+  probe.passed(event, source, dedupe === false || (await answers(dedupe, probe)));
   const claim = { key: event.id, commitIn: async () => {} };
   return { event, bytes: null, run: false, claim, fail() {} };
 }
 
 /** Whether the store takes a claim and gives it back in time. */
-async function answers(dedupe: DedupeStore | DedupeOptions): Promise<boolean> {
+async function answers(dedupe: DedupeStore | DedupeOptions, probe: Probe): Promise<boolean> {
   const { store, timeout = STORE_TIMEOUT } =
     'store' in dedupe ? dedupe : { store: dedupe, timeout: undefined };
+  probe.reached('store');
   const key = `payproof/probe/${randomUUID()}`;
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new RangeError('no answer in time')), timeout);
+    const wait = Math.min(timeout, probe.patience);
+    timer = setTimeout(() => reject(new RangeError('no answer in time')), wait);
   });
   try {
     const claim = { key, owner: key, lease: LEASE, fingerprint: '' };

@@ -24,7 +24,8 @@ const MAX_ANSWER = 64 * 1024;
  * Posts as the providers do: one connection a request, no redirect followed, the answer awaited for
  * so many milliseconds.
  *
- * @throws the error of the connection; an `Error` with code `ETIMEDOUT` if there is no answer in time
+ * @throws the error of the connection; an `Error` with code `ETIMEDOUT` if there is no answer in time,
+ *   `EPROTO` if the connection was switched to another protocol, `ECONNRESET` if it ended without one
  */
 export function post(
   url: URL,
@@ -37,14 +38,23 @@ export function post(
     const length = { 'content-length': `${Buffer.byteLength(body)}` };
     const req = request(url, { method, headers: { ...headers, ...length }, agent: false });
     const timer = setTimeout(() => {
-      req.destroy(Object.assign(new Error('no answer in time'), { code: 'ETIMEDOUT' }));
+      req.destroy(failed('ETIMEDOUT', 'no answer in time'));
     }, timeout);
     const settle = (step: () => void): void => {
       clearTimeout(timer);
       step();
     };
+    let isAnswered = false;
     req.on('error', (error) => settle(() => reject(error)));
+    req.on('upgrade', (_, socket) => {
+      settle(() => reject(failed('EPROTO', 'switched to another protocol')));
+      socket.destroy();
+    });
+    req.on('close', () => {
+      if (!isAnswered) settle(() => reject(failed('ECONNRESET', 'ended without an answer')));
+    });
     req.on('response', (res) => {
+      isAnswered = true;
       const chunks: Buffer[] = [];
       let size = 0;
       res.on('data', (chunk: Buffer) => {
@@ -65,4 +75,8 @@ export function post(
     });
     req.end(body);
   });
+}
+
+function failed(code: string, message: string): Error {
+  return Object.assign(new Error(message), { code });
 }

@@ -1,4 +1,4 @@
-import { knownOptions } from '../core/options.ts';
+import { headerName, knownOptions } from '../core/options.ts';
 
 /** The schemes that the kit can sign. */
 export type Scheme =
@@ -100,10 +100,8 @@ export function checkSigner(signer: Signer): CheckedSigner {
   if (scheme === 'dexchange/signature' && header === undefined) {
     throw new TypeError('header: the name of the header that carries the signature is missing');
   }
-  if (header !== undefined && typeof header !== 'string') {
-    throw new TypeError('header: must be the name of an HTTP header');
-  }
-  return { scheme, secret, path, at, header: header?.toLowerCase() ?? 'authorization' };
+  const name = header === undefined ? 'authorization' : headerName('header', header);
+  return { scheme, secret, path, at, header: name };
 }
 
 /** Whether a text names a scheme in full. */

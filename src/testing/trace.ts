@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { relative } from 'node:path';
+import { relative, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 // Who touched a request, by the call stack at the moment of the touch. For the wiring check only.
@@ -20,6 +20,7 @@ const CARRIERS = new Set([
   '@koa/router',
   'finalhandler',
   'delegates',
+  'ee-first',
   'http-errors',
   'send',
   'on-finished',
@@ -73,17 +74,8 @@ export function watchAnswer(res: ServerResponse): () => string | null {
 
 /** The package, or the file and line of the app, that is behind this call. */
 function caller(): string | null {
-  const { stackTraceLimit } = Error;
-  Error.stackTraceLimit = DEPTH;
-  const { stack = '' } = new Error();
-  Error.stackTraceLimit = stackTraceLimit;
-  // The first lines are the message and this file's own.
-  for (const line of stack.split('\n').slice(1)) {
-    const [, file = '', row = ''] =
-      /^ *at (?:.*\()?(?:async )?([^()]+):(\d+):\d+\)?$/.exec(line) ?? [];
-    if (file === '' || file.startsWith('node:')) continue;
-    const path = file.startsWith('file:') ? fileURLToPath(file) : file;
-    if (OWN.test(path)) continue;
+  for (const { path, row } of callers()) {
+    if (path === OWN || path.startsWith(OWN + sep)) continue;
     const parts = path.replaceAll('\\', '/').split('/node_modules/');
     const [scope = '', name = ''] = parts.at(-1)?.split('/') ?? [];
     if (parts.length === 1) return `${relative(process.cwd(), path)}:${row}`;
@@ -93,6 +85,22 @@ function caller(): string | null {
   return null;
 }
 
-/** payproof's own files, in a checkout; installed, the package's name tells. */
-const OWN =
-  /[\\/](?:src|dist|dist[\\/]cjs)[\\/](?:testing|http|express|koa)(?:[\\/][\w-]+)?\.[jt]s$/;
+/** The files and lines behind this call, this file's own first. */
+function callers(): { path: string; row: string }[] {
+  const { stackTraceLimit } = Error;
+  Error.stackTraceLimit = DEPTH;
+  const { stack = '' } = new Error();
+  Error.stackTraceLimit = stackTraceLimit;
+  return stack.split('\n').flatMap((line) => {
+    const [, file = '', row = ''] =
+      /^ *at (?:.*\()?(?:async )?([^()]+):(\d+):\d+\)?$/.exec(line) ?? [];
+    if (file === '' || file.startsWith('node:')) return [];
+    return [{ path: file.startsWith('file:') ? fileURLToPath(file) : file, row }];
+  });
+}
+
+/**
+ * Where payproof's own files are: `src` or `dist`, in which the CommonJS build is too; in a bundle, this file alone. By
+ * the stack, since only it tells both ES modules and CommonJS.
+ */
+const OWN = callers()[0]?.path.replace(/(?:[\\/]cjs)?[\\/]testing[\\/]trace\.[jt]s$/, '');

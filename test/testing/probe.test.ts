@@ -6,7 +6,12 @@ import { endProbe, type Probe, probeOf, register } from '../../src/http/probe.ts
 import type { ProviderEvent } from '../../src/index.ts';
 
 const request = () => ({}) as IncomingMessage;
-const nothing: Probe = { passed: () => {}, refused: () => {} };
+const nothing: Probe = {
+  patience: 1_000,
+  reached: () => {},
+  passed: () => {},
+  refused: () => {},
+};
 const event = { id: 'hatexcard:ping::1' } as ProviderEvent;
 const body: Body = { candidates: [], source: 'fields' };
 const released: string[] = [];
@@ -36,9 +41,9 @@ describe('a request is a probe', () => {
 });
 
 describe('the end of a probe', () => {
-  async function told(dedupe: Parameters<typeof endProbe>[3]) {
+  async function told(dedupe: Parameters<typeof endProbe>[3], patience = 1_000) {
     const all: Parameters<Probe['passed']>[] = [];
-    const probe: Probe = { ...nothing, passed: (...args) => all.push(args) };
+    const probe: Probe = { ...nothing, patience, passed: (...args) => all.push(args) };
     const { run, claim } = await endProbe(probe, event, body, dedupe);
     expect([run, claim.key, await claim.commitIn({})]).toEqual([false, event.id, undefined]);
     expect(all).toMatchObject([[event, 'fields', expect.any(Boolean)]]);
@@ -74,5 +79,23 @@ describe('the end of a probe', () => {
     ['never gives back', { release: () => new Promise(() => {}) }],
   ])('tells of a store that %s', async (_, changes) => {
     expect(await told({ store: store(changes), timeout: 5 })).toBe(false);
+  });
+
+  it('does not wait for the store longer than the check does', async () => {
+    const hanging = store({ claim: () => new Promise(() => {}) });
+    expect(await told(hanging, 5)).toBe(false);
+    expect(await told({ store: hanging, timeout: 60_000 }, 5)).toBe(false);
+  });
+
+  it('tells before it asks the store, and only where there is one', async () => {
+    const order: string[] = [];
+    const probe: Probe = { ...nothing, reached: (place) => order.push(place) };
+    const claim = async () => {
+      order.push('claim');
+      return { status: 'claimed' as const };
+    };
+    await endProbe(probe, event, body, store({ claim }));
+    await endProbe(probe, event, body, false);
+    expect(order).toEqual(['store', 'claim']);
   });
 });

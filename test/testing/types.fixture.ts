@@ -1,7 +1,10 @@
 // Compiled by types.test.ts: what must not compile stands under @ts-expect-error.
 import { createServer } from 'node:http';
+import { createSecureServer } from 'node:http2';
+import { createServer as createHttps } from 'node:https';
 import express from 'express';
 import Koa from 'koa';
+import { inject } from 'light-my-request';
 import {
   checkWiring,
   expired,
@@ -43,6 +46,15 @@ const provider = { provider: 'hitpay', scheme: 'form', secret } as const;
 checkWiring(express(), { path: '/x', provider });
 checkWiring(new Koa(), { path: '/x', provider });
 checkWiring(createServer(), { path: '/x', provider });
+checkWiring(createSecureServer(), { path: '/x', provider });
+checkWiring(createHttps(), {
+  path: '/x',
+  provider: [
+    { provider: 'dexchange', scheme: 'token', secret },
+    { provider: 'dexchange', scheme: 'bearer', secret },
+  ],
+});
+inject((_req, res) => res.end(), form);
 
 // @ts-expect-error no such scheme of this provider
 signed({ provider: 'hitpay', scheme: 'token', secret });

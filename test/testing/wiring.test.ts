@@ -1,5 +1,10 @@
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer, request } from 'node:http';
+import { createSecureServer } from 'node:http2';
 import { createServer as createHttps } from 'node:https';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import bodyParserKoa from '@koa/bodyparser';
 import Router from '@koa/router';
 import express5 from 'express';
@@ -7,7 +12,7 @@ import express4 from 'express4';
 import Koa3 from 'koa';
 import { koaBody } from 'koa-body';
 import Koa2 from 'koa2';
-import { describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { paymentWebhook } from '../../src/express.ts';
 import { probeOf, register } from '../../src/http/probe.ts';
 import { dexchange, hatexcard, hitpay } from '../../src/index.ts';
@@ -56,7 +61,7 @@ const never = () => {
   throw new Error('the handler must not run');
 };
 
-async function only(app: Wired, provider: Signer, more: object = {}) {
+async function only(app: Wired, provider: Signer | readonly Signer[], more: object = {}) {
   const { ok, findings } = await checkWiring(app, { path, provider, timeout: 1500, ...more });
   expect(ok).toBe(false);
   expect(findings).toHaveLength(1);
@@ -142,6 +147,27 @@ describe('a stack that is right', () => {
     expect(await checkWiring(createHttps(app) as Any, { path, provider: FORM })).toEqual(OK);
   });
 
+  it('a server with TLS is asked as one, so that an app that wants https is content', async () => {
+    const onlySecure = expressApp((one) => {
+      one.use((req: Any, res: Any, next: Any) =>
+        req.secure ? next() : res.redirect(308, `https://shop.example${req.originalUrl}`),
+      );
+      one.post(path, paymentWebhook(viaHitpay), never);
+    }) as Any;
+    expect(await checkWiring(createHttps(onlySecure), { path, provider: FORM })).toEqual(OK);
+    const found = await only(createServer(onlySecure), FORM);
+    expect(found.code).toBe('proxy');
+
+    const koa = koaApp((one, router) => {
+      one.use((ctx: Any, next: Any) =>
+        ctx.secure ? next() : ctx.redirect(`https://shop.example${ctx.originalUrl}`),
+      );
+      router.post(path, koaWebhook(viaHitpay), never);
+    }) as Any;
+    const http2 = createSecureServer({ allowHTTP1: true }, koa.callback());
+    expect(await checkWiring(http2, { path, provider: FORM })).toEqual(OK);
+  });
+
   it('asks the store and leaves nothing in it', async () => {
     const store = memoryStore();
     const claim = vi.spyOn(store, 'claim');
@@ -154,6 +180,34 @@ describe('a stack that is right', () => {
     expect(claim).toHaveBeenCalledOnce();
     expect(await release.mock.results[0]?.value).toBe(true);
     expect(commit).not.toHaveBeenCalled();
+  });
+
+  it.each(
+    EXPRESS,
+  )('%s: with several proofs of DExchange, all of which must hold', async (_, make) => {
+    const BEARER = { provider: 'dexchange', scheme: 'bearer', secret: 'a-token' } as const;
+    const SIGNATURE = {
+      provider: 'dexchange',
+      scheme: 'signature',
+      secret,
+      header: 'X-Sig',
+    } as const;
+    const provider = dexchange({
+      token: { secret },
+      bearer: { token: 'a-token' },
+      signature: { header: 'x-sig', secret },
+    });
+    const app = expressApp((one) => one.post(path, paymentWebhook(provider), never), make);
+    for (const signers of [
+      [TOKEN, BEARER, SIGNATURE],
+      [SIGNATURE, BEARER, TOKEN],
+      [BEARER, SIGNATURE, TOKEN],
+    ]) {
+      expect(await checkWiring(app, { path, provider: signers })).toEqual(OK);
+    }
+    expect((await only(app, [TOKEN, BEARER])).code).toBe('refused');
+    const other = [TOKEN, { ...BEARER, secret: 'another-token' }, SIGNATURE];
+    expect((await only(app, other)).code).toBe('secret');
   });
 
   it('does not ask the API that confirms', async () => {
@@ -349,6 +403,53 @@ describe('what stands in the way', () => {
     expect(mute.problem).not.toContain('body was read');
   });
 
+  it.each(EXPRESS)('%s: names nobody for what the framework itself answers', async (_, make) => {
+    const missing = await only(
+      expressApp(() => {}, make),
+      FORM,
+    );
+    expect(missing.problem).toBe(`Nothing is mounted at POST ${path}: the answer was 404.`);
+    const failing = (error: Error) =>
+      expressApp((one) => one.use((_req: Any, _res: Any, next: Any) => next(error)), make);
+    const failed = await only(failing(new Error('x')), FORM);
+    expect(failed.problem).toBe('The answer was 500, before payproof was reached.');
+    const refused = await only(failing(Object.assign(new Error('x'), { status: 403 })), FORM);
+    expect(refused.problem).toMatch(/^A guard .* answered 403, before payproof was reached\.$/);
+    const getOnly = expressApp((one) => one.get(path, never), make);
+    expect((await only(getOnly, FORM)).problem).toMatch(/\(the answer was 404\)\.$/);
+  });
+
+  it('a middleware that ends the connection is not one that never answers', async () => {
+    const app = expressApp((one) => one.use((req: Any) => req.socket.destroy()));
+    const found = await only(app, FORM);
+    expect(found.code).toBe('no_answer');
+    expect(found.problem).toBe(
+      `POST ${path} was not answered: the connection was ended (ECONNRESET), and payproof was not reached.`,
+    );
+    expect(found.fix).toContain('ends the connection');
+    const mute = await only(() => {}, FORM, { timeout: 100 });
+    expect(mute.problem).toContain('in time');
+  });
+
+  it('a middleware that switches to another protocol', async () => {
+    const headers = { connection: 'upgrade', upgrade: 'websocket' };
+    const app = expressApp((one) =>
+      one.use((_: unknown, res: Any) => res.writeHead(101, headers).end()),
+    );
+    const found = await only(app, FORM);
+    expect(found.code).toBe('no_answer');
+    expect(found.problem).toContain('(EPROTO)');
+  });
+
+  it('a server with TLS that redirects to another host: no proxy is to be trusted', async () => {
+    const app = expressApp((one) => {
+      one.use((req: Any, res: Any) => res.redirect(308, `https://www.shop.example${req.url}`));
+    });
+    const found = await only(createHttps(app as Any), FORM);
+    expect(found.code).toBe('redirect');
+    expect(found.fix).toContain('another host');
+  });
+
   it('another secret, and another kind of secret', async () => {
     const other = expressApp((one) =>
       one.post(path, paymentWebhook(hitpay({ salt: 'another-salt' })), never),
@@ -391,6 +492,69 @@ describe('what stands in the way', () => {
     expect((await only(app, FORM)).code).toBe('store');
   });
 
+  it.each(EXPRESS)('%s: a store that hangs, however long payproof would wait', async (_, make) => {
+    const hanging = { ...memoryStore(), claim: () => new Promise<never>(() => {}) };
+    for (const dedupe of [hanging, { store: hanging, timeout: 60_000 }]) {
+      const app = expressApp(
+        (one) => one.post(path, paymentWebhook(viaHitpay, { dedupe }), never),
+        make,
+      );
+      expect((await only(app, FORM, { timeout: 400 })).code).toBe('store');
+    }
+  });
+
+  it('a store that hangs behind a middleware that gives up earlier', async () => {
+    const dedupe = { ...memoryStore(), claim: () => new Promise<never>(() => {}) };
+    const app = expressApp((one) => {
+      one.use((_: unknown, res: Any, next: Any) => {
+        setTimeout(() => res.status(503).end(), 50);
+        next();
+      });
+      one.post(path, paymentWebhook(viaHitpay, { dedupe }), never);
+    });
+    expect((await only(app, FORM)).code).toBe('store');
+  });
+
+  it('a function that chooses the provider and hangs, or fails', async () => {
+    const choosing = (choose: () => Any) =>
+      expressApp((one) => one.post(path, paymentWebhook(choose), never));
+    const hangs = await only(
+      choosing(() => new Promise(() => {})),
+      FORM,
+      { timeout: 300 },
+    );
+    expect(hangs.code).toBe('no_answer');
+    expect(hangs.problem).toBe(
+      'payproof was reached, but the function that chooses the provider gave none: nothing answered in time.',
+    );
+    expect(hangs.fix).toContain('a time limit');
+    const fails = await only(
+      choosing(() => Promise.reject(new Error('password=1'))),
+      FORM,
+    );
+    expect(fails.code).toBe('failure');
+    expect(fails.problem).toContain('gave none: the answer was 500.');
+    expect(JSON.stringify(fails)).not.toContain('password=1');
+  });
+
+  it('a middleware that holds the body back, and a clock that fails', async () => {
+    const paused = expressApp((one) => {
+      one.use((req: Any, _: unknown, next: Any) => {
+        req.pause();
+        next();
+      });
+      one.post(path, paymentWebhook(viaHitpay), never);
+    });
+    const held = await only(paused, FORM, { timeout: 300 });
+    expect(held.code).toBe('no_answer');
+    expect(held.problem).toContain('payproof was reached, but came to no judgement');
+    const clock = (() => 'noon') as Any;
+    const app = expressApp((one) => one.post(path, paymentWebhook(viaHitpay, { clock }), never));
+    const failed = await only(app, FORM);
+    expect(failed.code).toBe('failure');
+    expect(failed.problem).toContain('payproof was reached, but came to no judgement');
+  });
+
   it('an error handler that answers 200', async () => {
     const app = expressApp((one) => {
       one.post(path, paymentWebhook(viaHitpay), never);
@@ -412,6 +576,45 @@ describe('what stands in the way', () => {
   });
 });
 
+describe('the guard of an app whose files are named like those of payproof', () => {
+  let directory: string;
+  beforeAll(() => {
+    directory = realpathSync(mkdtempSync(join(tmpdir(), 'payproof-app-')));
+    mkdirSync(join(directory, 'node_modules'));
+    mkdirSync(join(directory, 'src/http'), { recursive: true });
+    symlinkSync(process.cwd(), join(directory, 'node_modules/payproof'));
+    symlinkSync(
+      join(process.cwd(), 'node_modules/express'),
+      join(directory, 'node_modules/express'),
+    );
+  });
+  afterAll(() => rmSync(directory, { recursive: true }));
+
+  const app = `
+    const app = express().use((req, res) => res.status(403).end());
+    app.post('/w', paymentWebhook(hitpay({ salt: 'x' })));
+    const options = { path: '/w', provider: { provider: 'hitpay', scheme: 'form', secret: 'x' } };
+    checkWiring(app, options).then(({ findings }) => console.log(findings[0].problem));`;
+  const modules = [
+    ['express', 'express'],
+    ['{ hitpay }', 'payproof'],
+    ['{ paymentWebhook }', 'payproof/express'],
+    ['{ checkWiring }', 'payproof/testing'],
+  ];
+
+  // On the built package, in both of its formats.
+  it.each([
+    ['module', modules.map(([names, from]) => `import ${names} from '${from}';`)],
+    ['commonjs', modules.map(([names, from]) => `const ${names} = require('${from}');`)],
+  ])('is named: src/http/guard.js of type %s', (type, imports) => {
+    const file = join('src', 'http', 'guard.js');
+    writeFileSync(join(directory, 'package.json'), JSON.stringify({ type }));
+    writeFileSync(join(directory, file), imports.join('') + app);
+    const shown = execFileSync(process.execPath, [file], { cwd: directory, encoding: 'utf8' });
+    expect(shown).toContain(`answered 403 by ${file}:2,`);
+  });
+});
+
 describe('the arguments', () => {
   it.each([
     [{}, 'needs an Express app'],
@@ -427,6 +630,31 @@ describe('the arguments', () => {
     await expect(bad({ path, provider: FORM, extra: 1 })).rejects.toThrow('unknown option');
     await expect(bad({ path: 'x', provider: FORM })).rejects.toThrow('path:');
     await expect(bad({ path, provider: FORM, timeout: 0 })).rejects.toThrow('timeout');
+    await expect(bad({ provider: FORM })).rejects.toThrow('path: the path of the route is missing');
+  });
+
+  it.each([
+    [{ 'x-forwarded-host': undefined }, 'headers["x-forwarded-host"]: must be a text'],
+    [{ 'x-forwarded-port': 443 }, 'headers["x-forwarded-port"]: must be a text'],
+    [{ 'x-real-ip': '1\n2' }, 'headers["x-real-ip"]: has a character that no header can hold'],
+    [{ 'x y': '1' }, 'headers["x y"]: must be the name of an HTTP header'],
+    [null, 'headers: must be an object'],
+  ])('throws for headers that cannot be sent: %j', async (headers, message) => {
+    const app = expressApp(() => {});
+    const options = { path, provider: FORM, headers: headers as Any };
+    const error = await checkWiring(app, options).catch((thrown: unknown) => thrown);
+    expect(error).toBeInstanceOf(TypeError);
+    expect((error as Error).message).toContain(message);
+  });
+
+  it('throws for several signers that are not of DExchange', async () => {
+    const app = expressApp(() => {});
+    for (const provider of [[], [FORM, EVENT], [TOKEN, FORM]]) {
+      await expect(checkWiring(app, { path, provider })).rejects.toThrow(
+        'provider: only proofs of DExchange can be put together',
+      );
+    }
+    expect((await only(app, [FORM])).code).toBe('not_found');
   });
 });
 
