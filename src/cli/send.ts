@@ -338,7 +338,7 @@ function redelivery(last: Delivery, first: Delivery): Delivery {
   const { signer, facts } = originOf(again);
   if (signer.scheme !== 'hatexcard/timestamped') return again;
   const at = new Date(Date.now() + +originOf(first).facts.at - +signer.at);
-  return deliveryOf({ signer, facts: { ...facts, at } });
+  return deliveryOf(signer, { ...facts, at });
 }
 
 async function attempt(

@@ -108,6 +108,11 @@ describe('payproof send', () => {
       }
       if (path === ('/moved' as string)) return void res.writeHead(307, { location: '/x' }).end();
       if (path === ('/mute' as string)) return;
+      if (path === ('/switch' as string)) {
+        const head =
+          'HTTP/1.1 101 Switching Protocols\r\nUpgrade: other\r\nConnection: Upgrade\r\n\r\n';
+        return void req.socket.write(head);
+      }
       if (path.startsWith('//')) return void res.end(`at ${path}`);
       if (path === ('/echo' as string)) {
         res.writeHead(307, { location: `https://shop.example${req.url}` });
@@ -343,6 +348,9 @@ describe('payproof send', () => {
     const mute = await send('hitpay --to URL/mute --timeout 1');
     expect(mute.code).toBe(1);
     expect(mute.stdout).toContain('not answered: ETIMEDOUT');
+    const switched = await send('hitpay --to URL/switch --timeout 1');
+    expect(switched.code).toBe(1);
+    expect(switched.stdout).toContain('not answered: EPROTO');
   });
 
   it('https: speaks TLS', async () => {
