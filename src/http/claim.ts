@@ -136,13 +136,18 @@ export class Claim {
     return this.#settle(() => this.#release());
   }
 
-  /** Renews the claim until the answer has ended or its wire is gone, and then settles it. */
-  follow(res: ServerResponse, wire: Duplex | undefined): void {
+  /**
+   * Renews the claim until the answer has ended or its wire is gone, and then settles it.
+   *
+   * @param onEnd called first then
+   */
+  follow(res: ServerResponse, wire: Duplex | undefined, onEnd: () => void): void {
     this.#renewal = setInterval(() => {
       this.#renewed = Promise.all([this.#renewed, this.#settle(() => this.#renew())]);
     }, this.#terms.lease / RENEWALS);
     this.#renewal.unref();
     const end = (isFinished: boolean): void => {
+      onEnd();
       clearInterval(this.#renewal);
       res.off('finish', onFinish);
       res.off('close', onClose);

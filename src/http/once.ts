@@ -64,6 +64,7 @@ interface Options extends Terms {
   /** Unique; with the count of claims after it, the name of an owner. */
   readonly name: string;
   count: number;
+  readonly held: Map<string, Held>;
   readonly stale: DedupeOptions['stale'];
   readonly scope: DedupeOptions['scope'];
 }
@@ -98,9 +99,12 @@ function readOptions(dedupe: DedupeStore | DedupeOptions): Options {
   if (scope !== undefined && typeof scope !== 'function' && (typeof scope !== 'string' || !scope)) {
     throw new TypeError('dedupe.scope: must be a text or a function of the request');
   }
+  const held = heldIn.get(store) ?? new Map<string, Held>();
+  heldIn.set(store, held);
   return {
     name: randomUUID(),
     count: 0,
+    held,
     store,
     lease: boundedNumber('dedupe.lease', lease, 1, MAX_TIMER),
     remember: boundedNumber('dedupe.remember', remember, 1, 2 ** 45),
@@ -111,11 +115,18 @@ function readOptions(dedupe: DedupeStore | DedupeOptions): Options {
   };
 }
 
+/** What a middleware has admitted, and whose answer is not out. */
+interface Held {
+  readonly res: ServerResponse;
+  readonly claim: Claim;
+  readonly admission: Admission;
+}
+
 /**
- * What was admitted, by its answer. Where two middlewares with one store stand on a route, the second finds the event
- * in progress, by the first.
+ * By store, then by key. Where two middlewares with one store stand on a route, the second finds the event in
+ * progress, by the first.
  */
-const admissions = new WeakMap<ServerResponse, { store: DedupeStore; admission: Admission }>();
+const heldIn = new WeakMap<DedupeStore, Map<string, Held>>();
 
 /**
  * @throws WebhookError `delivery_in_progress`, `delivery_conflict`, `store_unavailable`
@@ -127,7 +138,7 @@ async function admit(
   prefix: string,
 ): Promise<Admission> {
   const claim = new Claim(options, event, prefix, `${options.name}/${++options.count}`);
-  const { store } = options;
+  const { held } = options;
   const handle = claim.handle();
   const admission = { claim: handle, fail: () => claim.fail() };
   const result = await claim.take();
@@ -141,9 +152,8 @@ async function admit(
     case 'conflict':
       throw new WebhookError('delivery_conflict');
     case 'in_progress': {
-      const before = admissions.get(res);
-      if (before?.store === store && before.admission.claim.key === handle.key)
-        return before.admission;
+      const before = held.get(handle.key);
+      if (before?.res === res && before.claim.isHeld) return before.admission;
       if (!Number.isFinite(result.retryAfter)) throw new WebhookError('store_unavailable');
       const seconds = Math.max(1, Math.ceil(result.retryAfter / 1000));
       throw new WebhookError('delivery_in_progress', { headers: { 'Retry-After': `${seconds}` } });
@@ -163,10 +173,12 @@ async function admit(
     // no answer of the handler's will end, and nothing runs.
     const wire = wireOf(res);
     if (res.destroyed || wire?.destroyed || res.headersSent) throw new WebhookError('body_aborted');
-    claim.follow(res, wire);
-    const admitted = { ...admission, run: true, stale };
-    admissions.set(res, { store, admission: admitted });
-    return admitted;
+    const own: Held = { res, claim, admission: { ...admission, run: true, stale } };
+    held.set(handle.key, own);
+    claim.follow(res, wire, () => {
+      if (held.get(handle.key) === own) held.delete(handle.key);
+    });
+    return own.admission;
   } catch (error) {
     claim.release();
     throw error;

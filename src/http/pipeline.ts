@@ -201,8 +201,9 @@ export function pipeline<Request>(
     } catch (error) {
       const turn = stopUpload(req, res);
       if (turn) await turn;
-      if (isWebhookError(error)) tell(error, exchange, progress);
-      throw failure(error);
+      const failed = failure(error);
+      if (isWebhookError(failed)) tell(failed, exchange, progress);
+      throw failed;
     }
   };
 
@@ -236,9 +237,12 @@ export function pipeline<Request>(
  * own status is the answer's, though an HTTP client's error may bear the 200 of what the client got.
  */
 export function failure(thrown: unknown): object {
-  if (typeof thrown === 'object' && thrown !== null) {
+  try {
     const { status, statusCode } = thrown as { status?: unknown; statusCode?: unknown };
-    if (!isSuccess(status) && !isSuccess(statusCode)) return thrown;
+    const isError = typeof thrown === 'object' && !isSuccess(status) && !isSuccess(statusCode);
+    if (isError) return thrown as object;
+  } catch {
+    // Nothing can be read of null, nor where a getter throws.
   }
   return new Error(
     'paymentWebhook: what the handler or a function in the options threw is no error to answer with; see the cause',

@@ -20,7 +20,8 @@ export function sentStatus(res: ServerResponse, wire: Duplex | undefined): numbe
   const { sentHeaders } = (wire ?? {}) as Partial<ServerHttp2Stream>;
   // Node's public face tells of headers that were sent, but not of the status.
   const { _header: head } = res as ServerResponse & { _header?: unknown };
-  const sent = sentHeaders?.[':status'] ?? /^HTTP\/1\.\d (\d{3})/.exec(`${head}`)?.[1];
+  // First: the connection under HTTP/1 can itself be a stream of HTTP/2, a tunnel's.
+  const sent = /^HTTP\/1\.\d (\d{3})/.exec(`${head}`)?.[1] ?? sentHeaders?.[':status'];
   return Number(sent ?? res.statusCode);
 }
 
@@ -31,7 +32,7 @@ export function isWire(wire: Duplex | undefined): wire is Duplex {
 
 /** Whether an answer has such a stand-in, which cannot say whether all was written: there `finish` must do. */
 export function hasStandIn({ socket }: ServerResponse, wire: Duplex | undefined): boolean {
-  return !isWire(wire) || (socket !== null && socket.writableLength === undefined);
+  return !isWire(wire) || (socket !== null && socket?.writableLength === undefined);
 }
 
 /** One listener for each connection, since any number of requests can wait on it. */

@@ -19,6 +19,14 @@ const NO_ERRORS: [shown: string, thrown: unknown][] = [
   ['a function', () => {}],
   ["an HTTP client's error with status 200", ofClient],
   ['an error with a status as text', Object.assign(new Error('no'), { status: '204' })],
+  [
+    'what throws undefined when it is asked for its status',
+    Object.defineProperty(new Error('no'), 'status', {
+      get() {
+        throw undefined;
+      },
+    }),
+  ],
   ['an error that redirects', Object.assign(new Error('no'), { statusCode: 302 })],
 ];
 

@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import { PassThrough } from 'node:stream';
 import { describe, expect, it } from 'vitest';
-import { whenGone, wireOf } from '../../src/http/wire.ts';
+import { hasStandIn, sentStatus, whenGone, wireOf } from '../../src/http/wire.ts';
 
 const response = (parts: object): ServerResponse => parts as ServerResponse;
 
@@ -12,6 +12,16 @@ describe('the wire of an answer', () => {
     expect(wireOf(response({ req: { socket } }))).toBe(socket);
     expect(wireOf(response({ req: {} }))).toBeUndefined();
     expect(wireOf(response({}))).toBeUndefined();
+  });
+
+  it('is a stand-in where it cannot say what was written; one that comes later is none', () => {
+    const wire = new PassThrough();
+    expect(hasStandIn(response({ socket: new PassThrough() }), wire)).toBe(false);
+    expect(hasStandIn(response({ socket: null }), wire)).toBe(false);
+    expect(hasStandIn(response({ socket: {} }), wire)).toBe(true);
+    expect(hasStandIn(response({}), wire)).toBe(true);
+    expect(hasStandIn(response({ socket: null }), undefined)).toBe(true);
+    expect(hasStandIn(response({ socket: null }), {} as PassThrough)).toBe(true);
   });
 
   it('tells all who wait that it is gone, but for those who ended that', () => {
@@ -32,5 +42,18 @@ describe('the wire of an answer', () => {
 
   it('that is not there is never gone', () => {
     expect(whenGone(undefined, () => {})()).toBeUndefined();
+  });
+});
+
+describe('the status that was sent', () => {
+  const stream = Object.assign(new PassThrough(), { sentHeaders: { ':status': 200 } });
+
+  it.each([
+    ['the head of HTTP/1', { _header: 'HTTP/1.1 500 No\r\n\r\n', statusCode: 200 }, undefined, 500],
+    ['the same in a tunnel through HTTP/2', { _header: 'HTTP/1.1 500 No\r\n\r\n' }, stream, 500],
+    ['the headers of HTTP/2', { _header: true, statusCode: 500 }, stream, 200],
+    ['what is set, where nothing was sent', { _header: null, statusCode: 404 }, undefined, 404],
+  ])('is told by %s', (_, parts, wire, status) => {
+    expect(sentStatus(response(parts), wire)).toBe(status);
   });
 });

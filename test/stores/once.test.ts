@@ -1264,6 +1264,52 @@ describe.each(FRAMEWORKS)('%s: two middlewares on one route', (framework) => {
     expect(app.events).toHaveLength(1);
   });
 
+  it.each([
+    ['was given back, since another answered', 60_000],
+    ['ran out', 150],
+  ])('do not run the handler of a delivery whose claim %s', async (_, lease) => {
+    const store = new Watched();
+    const provider = hatexcard({ secret: SECRET });
+    const webhook: Loose = isExpress(framework) ? expressWebhook : koaWebhook;
+    const dedupe = { store, lease };
+    let isFirst = true;
+    // Of the first only the first question reaches the store.
+    const claim = store.claim.bind(store);
+    let owner: string | undefined;
+    store.claim = (request) => {
+      if (request.owner === owner) return down();
+      owner ??= request.owner;
+      return claim(request);
+    };
+    let finish = () => {};
+    const working = new Promise<void>((resolve) => {
+      finish = resolve;
+    });
+    const app = await serve(framework, {
+      provider,
+      options: { dedupe },
+      after: [
+        tap(framework, async (_req, res) => {
+          if (!isFirst) return;
+          isFirst = false;
+          if (lease > 1_000) res.writeHead(503).end();
+          await until(() => app.events.length === 1);
+        }),
+        webhook(provider, { clock: () => NOW, dedupe }),
+      ],
+      handler: () => working,
+    });
+    const first = post(app, hatex());
+    if (lease > 1_000) await until(() => store.calls.includes('release'));
+    else await sleep(2 * lease);
+    const second = post(app, hatex());
+    await until(() => app.events.length === 1);
+    expect((await first).status).toBe(lease > 1_000 ? 503 : 409);
+    finish();
+    expect((await second).status).toBe(200);
+    expect(app.events).toHaveLength(1);
+  });
+
   it('do not let another delivery of the event through', async () => {
     const store = new Watched();
     const provider = hatexcard({ secret: SECRET });

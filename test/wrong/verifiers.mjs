@@ -695,7 +695,7 @@ export const WRONG = [
   },
   {
     name: 'takes undefined, thrown by the function that chooses the provider, for no failure',
-    edits: [[PIPELINE, 'throw failure(error);', 'throw error;']],
+    edits: [[PIPELINE, 'throw failed;', 'throw error;']],
     tests: 'test/http/thrown.test.ts',
   },
   {
@@ -715,7 +715,7 @@ export const WRONG = [
   },
   {
     name: 'HTTP/2: goes by a status that was set after the answer',
-    edits: [['src/http/wire.ts', "sentHeaders?.[':status'] ?? ", '']],
+    edits: [['src/http/wire.ts', " ?? sentHeaders?.[':status'];", ';']],
     tests: http2Test,
   },
   {
@@ -736,8 +736,23 @@ export const WRONG = [
   },
   {
     name: 'waits for ever for its own claim where two middlewares share a store',
-    edits: [[ONCE, 'before?.store === store', 'before?.store === null']],
+    edits: [[ONCE, 'before?.res === res', 'before?.res === null']],
     tests: onceTest,
+  },
+  {
+    name: 'runs the handler by a claim that was given back, where two middlewares share a store',
+    edits: [[ONCE, 'if (held.get(handle.key) === own) held.delete(handle.key);', '']],
+    tests: onceTest,
+  },
+  {
+    name: 'runs the handler by a claim that ran out, where two middlewares share a store',
+    edits: [[ONCE, 'before?.res === res && before.claim.isHeld', 'before?.res === res']],
+    tests: onceTest,
+  },
+  {
+    name: 'goes on to the handler where even the status of what was thrown throws',
+    edits: [[PIPELINE, '  } catch {\n    // Nothing can', '  } finally {\n    // Nothing can']],
+    tests: 'test/http/thrown.test.ts',
   },
   {
     name: 'takes an empty rawBody for the body',
