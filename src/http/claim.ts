@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { isWebhookError, WebhookError } from '../core/errors.ts';
 import { eventId, type PaymentEventType, type ProviderEvent } from '../core/event.ts';
 import type { ClaimRequest, ClaimResult, DedupeStore, PaymentClaim } from '../dedupe.ts';
-import { hasStandIn, sentStatus, whenGone } from './wire.ts';
+import { sentStatus, whenGone } from './wire.ts';
 
 /** How long after its failure a commit is tried again the first time, in milliseconds. */
 const FIRST_RETRY = 100;
@@ -159,9 +159,7 @@ export class Claim {
       if (isDone) this.#finish();
       else this.#abandon();
     };
-    // A stand-in for a connection cannot say whether all was written.
-    const isStandIn = hasStandIn(res, wire);
-    const onFinish = (): void => end(res.writableFinished || isStandIn);
+    const onFinish = (): void => end(true);
     const onClose = (): void => end(res.writableFinished);
     const forget = whenGone(wire, onClose);
     res.on('finish', onFinish);

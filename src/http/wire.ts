@@ -30,11 +30,6 @@ export function isWire(wire: Duplex | undefined): wire is Duplex {
   return typeof wire?.once === 'function' && typeof wire.end === 'function';
 }
 
-/** Whether an answer has such a stand-in, which cannot say whether all was written: there `finish` must do. */
-export function hasStandIn({ socket }: ServerResponse, wire: Duplex | undefined): boolean {
-  return !isWire(wire) || (socket !== null && socket?.writableLength === undefined);
-}
-
 /** One listener for each connection, since any number of requests can wait on it. */
 const waiting = new WeakMap<Duplex, Set<() => void>>();
 

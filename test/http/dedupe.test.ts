@@ -438,9 +438,16 @@ describe.each(FRAMEWORKS)('%s: other middleware that answered meanwhile', (frame
     await until(() => client.received.startsWith('HTTP/1.1 504'));
     give(result);
     await new Promise((resolve) => setTimeout(resolve, 30));
+    const { received } = client;
     client.socket.destroy();
-    return { app, log, rejected };
+    return { app, log, rejected, received };
   }
+
+  it('a redelivery that shows too late does not end an answer that goes on', async () => {
+    const { received } = await impatient({ status: 'done' }, false);
+    // The last chunk.
+    expect(received).not.toContain('0\r\n\r\n');
+  });
 
   it('a redelivery that shows too late ends in silence', async () => {
     const { app, log, rejected } = await impatient({ status: 'done' });

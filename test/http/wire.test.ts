@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import { PassThrough } from 'node:stream';
 import { describe, expect, it } from 'vitest';
-import { hasStandIn, sentStatus, whenGone, wireOf } from '../../src/http/wire.ts';
+import { sentStatus, whenGone, wireOf } from '../../src/http/wire.ts';
 
 const response = (parts: object): ServerResponse => parts as ServerResponse;
 
@@ -12,16 +12,6 @@ describe('the wire of an answer', () => {
     expect(wireOf(response({ req: { socket } }))).toBe(socket);
     expect(wireOf(response({ req: {} }))).toBeUndefined();
     expect(wireOf(response({}))).toBeUndefined();
-  });
-
-  it('is a stand-in where it cannot say what was written; one that comes later is none', () => {
-    const wire = new PassThrough();
-    expect(hasStandIn(response({ socket: new PassThrough() }), wire)).toBe(false);
-    expect(hasStandIn(response({ socket: null }), wire)).toBe(false);
-    expect(hasStandIn(response({ socket: {} }), wire)).toBe(true);
-    expect(hasStandIn(response({}), wire)).toBe(true);
-    expect(hasStandIn(response({ socket: null }), undefined)).toBe(true);
-    expect(hasStandIn(response({ socket: null }), {} as PassThrough)).toBe(true);
   });
 
   it('tells all who wait that it is gone, but for those who ended that', () => {

@@ -942,6 +942,20 @@ describe('payproof:unsettled', () => {
       expect(store.calls).toEqual(['claim', 'commit', 'commit', 'claim']);
     }));
 
+  it('a try that finds the event with another delivery is told, also within the lease', () =>
+    unsettledDuring(async (unsettled) => {
+      const store = new Watched();
+      store.instead.commit = async () => {
+        store.usurp();
+        store.instead = {};
+        throw new Error('ECONNRESET');
+      };
+      const app = await serve('express5', { options: { dedupe: store } });
+      expect((await post(app, hatex())).status).toBe(200);
+      await until(() => unsettled.length === 2);
+      expect(unsettled[1]?.error).toMatchObject({ cause: { code: 'delivery_in_progress' } });
+    }));
+
   it('a try that finds the event done when the lease may have run out is told', () =>
     unsettledDuring(async (unsettled) => {
       const store = new Watched();
@@ -1266,18 +1280,18 @@ describe.each(FRAMEWORKS)('%s: two middlewares on one route', (framework) => {
 
   it.each([
     ['was given back, since another answered', 60_000],
-    ['ran out', 150],
+    ['ran out, and another delivery has it', 150],
   ])('do not run the handler of a delivery whose claim %s', async (_, lease) => {
     const store = new Watched();
     const provider = hatexcard({ secret: SECRET });
     const webhook: Loose = isExpress(framework) ? expressWebhook : koaWebhook;
     const dedupe = { store, lease };
     let isFirst = true;
-    // Of the first only the first question reaches the store.
+    // The first cannot renew its claim until another delivery has it.
     const claim = store.claim.bind(store);
     let owner: string | undefined;
     store.claim = (request) => {
-      if (request.owner === owner) return down();
+      if (request.owner === owner && app.events.length === 0) return down();
       owner ??= request.owner;
       return claim(request);
     };
@@ -1294,6 +1308,8 @@ describe.each(FRAMEWORKS)('%s: two middlewares on one route', (framework) => {
           isFirst = false;
           if (lease > 1_000) res.writeHead(503).end();
           await until(() => app.events.length === 1);
+          // Longer than it takes until the next renewal.
+          await sleep(100);
         }),
         webhook(provider, { clock: () => NOW, dedupe }),
       ],
@@ -1307,6 +1323,19 @@ describe.each(FRAMEWORKS)('%s: two middlewares on one route', (framework) => {
     expect((await first).status).toBe(lease > 1_000 ? 503 : 409);
     finish();
     expect((await second).status).toBe(200);
+    expect(app.events).toHaveLength(1);
+  });
+
+  it('run the handler where what stands between them takes longer than the lease', async () => {
+    const provider = hatexcard({ secret: SECRET });
+    const webhook: Loose = isExpress(framework) ? expressWebhook : koaWebhook;
+    const dedupe = { store: new Watched(), lease: 120 };
+    const app = await serve(framework, {
+      provider,
+      options: { dedupe },
+      after: [tap(framework, () => sleep(250)), webhook(provider, { clock: () => NOW, dedupe })],
+    });
+    expect((await post(app, hatex())).status).toBe(200);
     expect(app.events).toHaveLength(1);
   });
 
