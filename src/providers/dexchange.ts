@@ -323,13 +323,9 @@ function identity(
 }
 
 /** The fields whose names occur in several spellings (`STATUS`, `Status`, `status`). */
-interface Told {
-  STATUS: unknown;
-  AMOUNT: unknown;
-  FEE: unknown;
-  PHONE_NUMBER: unknown;
-  COMPLETED_AT: unknown;
-}
+const TOLD = ['STATUS', 'AMOUNT', 'FEE', 'PHONE_NUMBER', 'COMPLETED_AT'] as const;
+type Told = Record<(typeof TOLD)[number], unknown>;
+const IS_TOLD: ReadonlySet<string> = new Set(TOLD);
 
 /** @throws WebhookError `field_ambiguous` if two spellings disagree */
 function toldIn(fields: JsonObject): Told {
@@ -338,9 +334,9 @@ function toldIn(fields: JsonObject): Told {
   for (const key of Object.keys(fields)) {
     // Most names are of another length, or in capitals: these are not spelt anew.
     if (key.length !== 3 && key.length !== 6 && key.length !== 12) continue;
-    if (Object.hasOwn(told, key)) continue;
+    if (IS_TOLD.has(key)) continue;
     const name = key.toUpperCase();
-    if (!Object.hasOwn(told, name)) continue;
+    if (!IS_TOLD.has(name)) continue;
     const before = told[name as keyof Told];
     if (before !== undefined && before !== fields[key]) throw new WebhookError('field_ambiguous');
     told[name as keyof Told] = fields[key];
