@@ -13,6 +13,7 @@ const HITPAY = 'src/providers/hitpay.ts';
 const DEXCHANGE = 'src/providers/dexchange.ts';
 const BODY = 'src/http/body.ts';
 const PIPELINE = 'src/http/pipeline.ts';
+const HEAD = 'src/http/head.ts';
 const UPLOAD = 'src/http/upload.ts';
 const ONCE = 'src/http/once.ts';
 const CLAIM = 'src/http/claim.ts';
@@ -556,7 +557,7 @@ export const WRONG = [
     name: 'takes compressed bodies',
     edits: [
       [
-        PIPELINE,
+        HEAD,
         "if (encoding !== 'identity') throw new WebhookError('content_encoding_unsupported');",
         '',
       ],
@@ -565,7 +566,7 @@ export const WRONG = [
   },
   {
     name: 'takes a GET',
-    edits: [[PIPELINE, "if (method !== 'POST') {", "if (method !== 'POST' && method !== 'GET') {"]],
+    edits: [[HEAD, "if (method !== 'POST') {", "if (method !== 'POST' && method !== 'GET') {"]],
     tests: 'test/http/body.test.ts',
   },
   {
