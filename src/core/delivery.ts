@@ -91,10 +91,12 @@ function headerReader(headers: HeadersLike): (name: string) => string | undefine
   const keys = Object.keys(headers);
   return (name) => {
     const wanted = name.toLowerCase();
+    const { length } = wanted;
     let found: string | undefined;
-    for (const key of keys) {
-      if (key.length !== wanted.length || (key !== wanted && key.toLowerCase() !== wanted))
-        continue;
+    // By index, since this loop takes the most of what reading a delivery's head does.
+    for (let at = 0; at < keys.length; at++) {
+      const key = keys[at] as string;
+      if (key.length !== length || (key !== wanted && key.toLowerCase() !== wanted)) continue;
       const value = headers[key];
       if (value === undefined) continue;
       const text = typeof value === 'string' ? value : value.join(', ');

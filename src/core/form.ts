@@ -24,43 +24,46 @@ export function decodeForm(body: Uint8Array): Map<string, string> {
     if (end < 1) throw new WebhookError('body_malformed');
     const name = pair.slice(0, end);
     if (name.includes('[') || name.includes(']')) throw new WebhookError('body_malformed');
-    if (fields.has(name)) throw new WebhookError('field_ambiguous');
     fields.set(name, pair.slice(end + 1));
   }
+  if (fields.size < pairs.length) throw new WebhookError('field_ambiguous');
   return fields;
 }
 
 // What stands for `&` and `=` once the escapes are gone. No field holds control characters.
 const AND = '\u0001';
 const EQUALS = '\u0002';
+const AND_BYTE = AND.charCodeAt(0);
+const EQUALS_BYTE = EQUALS.charCodeAt(0);
 
-/** What each byte stands for; 0 where there is more to it: `%`, and control characters. */
+/** What each byte stands for; 0 where there is more to it: separators, `%`, and control characters. */
 const MEANING: Uint8Array = new Uint8Array(256).map((_, byte) => {
-  const special: Record<string, string> = { '&': AND, '=': EQUALS, '+': ' ', '%': '\u0000' };
-  if (isControl(byte)) return 0;
-  return special[String.fromCharCode(byte)]?.charCodeAt(0) ?? byte;
+  if (byte === 0x2b) return 0x20;
+  return byte === 0x26 || byte === 0x3d || byte === 0x25 || isControl(byte) ? 0 : byte;
 });
 
 /** The bytes with every escape decoded, and the separators told apart from those that were escaped. */
 function unescaped(body: Uint8Array): Uint8Array {
-  // In place, since what is read is never behind what is written.
-  const bytes = Buffer.from(body);
+  const bytes = Buffer.allocUnsafe(body.length);
   let length = 0;
   let isName = true;
-  for (let at = 0; at < bytes.length; at++) {
-    const byte = bytes[at] as number;
+  for (let at = 0; at < body.length; at++) {
+    const byte = body[at] as number;
     let meaning = MEANING[byte] as number;
     if (meaning === 0) {
-      // Negative if either is no hex digit.
-      if (byte === 0x25) meaning = (hexDigit(bytes[at + 1]) << 4) | hexDigit(bytes[at + 2]);
-      if (isControl(meaning)) throw new WebhookError('body_malformed');
-      at += 2;
-    } else if (byte === 0x26) {
-      isName = true;
-    } else if (byte === 0x3d) {
-      // In a value it is no separator.
-      if (!isName) meaning = byte;
-      isName = false;
+      if (byte === 0x26) {
+        isName = true;
+        meaning = AND_BYTE;
+      } else if (byte === 0x3d) {
+        // In a value it is no separator.
+        meaning = isName ? EQUALS_BYTE : byte;
+        isName = false;
+      } else {
+        // Negative if either is no hex digit.
+        if (byte === 0x25) meaning = (hexDigit(body[at + 1]) << 4) | hexDigit(body[at + 2]);
+        if (isControl(meaning)) throw new WebhookError('body_malformed');
+        at += 2;
+      }
     }
     bytes[length++] = meaning;
   }

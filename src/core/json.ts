@@ -19,6 +19,14 @@ export interface JsonDocument {
 /** Deeper than any provider's body by far. */
 const MAX_DEPTH = 32;
 
+/** A decoded body whose numbers were not looked at yet. */
+export interface ParsedJson {
+  readonly text: string;
+  readonly value: JsonObject;
+  /** How many objects and lists it has. */
+  readonly nested: number;
+}
+
 /**
  * Decodes a body strictly: UTF-8 without faults, a JSON object at the top, at most 32 levels deep.
  * Call it only after the bytes were authenticated.
@@ -26,39 +34,35 @@ const MAX_DEPTH = 32;
  * @throws WebhookError `body_malformed`
  */
 export function decodeJson(body: Uint8Array): JsonDocument {
-  return decodeAmounts(body, () => hasInexact);
+  const parsed = parseJson(body);
+  return { value: parsed.value, exact: exactIn(parsed, hasInexact) };
 }
 
 /**
- * The same in less time, for those who read some numbers only: of others `exact` says nothing.
+ * The same without the look at the numbers, for those who read no money or only some: {@link exactIn}.
  *
- * @param searchFor gives the search for the numbers that are read
  * @throws WebhookError `body_malformed`
  */
-export function decodeAmounts(
-  body: Uint8Array,
-  searchFor: (value: JsonObject) => InexactSearch,
-): JsonDocument {
+export function parseJson(body: Uint8Array): ParsedJson {
   const text = decodeUtf8(body);
-  const value = parsed(text);
-  const nested = nestedIn(value);
-  const isDoubtful =
-    text.length < nested * LONG_STRINGS ? searchFor(value)(text) : hasInexactBesideStrings(text);
-  return { value, exact: isDoubtful ? withoutInexact(text) : value };
+  const value = objectIn(text);
+  const nested = countNested(value);
+  if (nested === Infinity) throw new WebhookError('body_malformed');
+  return { text, value, nested };
 }
 
 /**
- * The object alone, for those who do not read money.
+ * What {@link JsonDocument} calls `exact`; of numbers that are not searched for it says nothing.
  *
- * @throws WebhookError `body_malformed`
+ * @param search for the numbers that are read
  */
-export function decodeObject(body: Uint8Array): JsonObject {
-  const value = parsed(decodeUtf8(body));
-  nestedIn(value);
-  return value;
+export function exactIn({ text, value, nested }: ParsedJson, search: InexactSearch): JsonObject {
+  const isDoubtful =
+    text.length < nested * LONG_STRINGS ? search(text) : hasInexactBesideStrings(text);
+  return isDoubtful ? withoutInexact(text) : value;
 }
 
-function parsed(text: string): JsonObject {
+function objectIn(text: string): JsonObject {
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -67,12 +71,6 @@ function parsed(text: string): JsonObject {
   }
   if (!isObject(value)) throw new WebhookError('body_malformed');
   return value;
-}
-
-function nestedIn(value: JsonObject): number {
-  const nested = countNested(value);
-  if (nested === Infinity) throw new WebhookError('body_malformed');
-  return nested;
 }
 
 /** Whether a value is a JSON object: neither null nor an array. */

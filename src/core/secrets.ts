@@ -157,9 +157,10 @@ export function signingKeyOfText(
   now: Date,
   ...parts: readonly (string | Uint8Array)[]
 ): string | undefined {
-  const characters = Buffer.from(signature);
-  if (characters.length !== COMPUTED_TEXT.length) return undefined;
-  return keyThat(keys, now, (key) => isMacText(key, parts, characters));
+  // One that is not ASCII fills as many bytes with others.
+  if (signature.length !== SENT_TEXT.length) return undefined;
+  if (SENT_TEXT.write(signature) !== SENT_TEXT.length) return undefined;
+  return keyThat(keys, now, (key) => isMacText(key, parts, SENT_TEXT));
 }
 
 /**
@@ -204,9 +205,10 @@ function isMacText(
   return timingSafeEqual(COMPUTED_TEXT, expected);
 }
 
-/** Where MACs are computed to be compared; nothing else reads them. */
+/** Where MACs are put to be compared; nothing else reads them. */
 const COMPUTED = Buffer.alloc(32);
 const COMPUTED_TEXT = Buffer.alloc(43);
+const SENT_TEXT = Buffer.alloc(43);
 
 function isValid({ notAfter }: Key, now: Date): boolean {
   return now.getTime() <= notAfter;

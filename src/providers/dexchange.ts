@@ -3,14 +3,14 @@ import type { Delivery } from '../core/delivery.ts';
 import { WebhookError } from '../core/errors.ts';
 import { digest, eventId, type PaymentEventType, type ProviderEvent } from '../core/event.ts';
 import {
-  decodeAmounts,
   decodeJson,
+  exactIn,
   hasInexact,
-  type InexactSearch,
   inexactInCapitals,
   isObject,
-  type JsonDocument,
   type JsonObject,
+  type ParsedJson,
+  parseJson,
   textOrNull,
 } from '../core/json.ts';
 import { money } from '../core/money.ts';
@@ -27,6 +27,7 @@ import {
   signingKeyOfText,
   tokenKey,
 } from '../core/secrets.ts';
+import { instantOf } from '../core/time.ts';
 import {
   bearerClues,
   dexchangeEvidence,
@@ -169,8 +170,8 @@ export function dexchange(options: DexchangeOptions): Provider<DexchangeEvent> {
     recognizes: (delivery) => proofs.every((proof) => proof.isThere(delivery)),
     authenticate(delivery) {
       // Parsed once, and only when a proof or the event needs it: a signature is checked before.
-      let parsed: JsonDocument | undefined;
-      const document = () => (parsed ??= decodeAmounts(delivery.body, searchFor));
+      let parsed: ParsedJson | undefined;
+      const document = () => (parsed ??= parseJson(delivery.body));
       const keyIds = proofs.map((proof) => proof.keyId(delivery, document));
       return normalise(first.scheme, first.trust, keyIds[0] as string, document());
     },
@@ -189,7 +190,7 @@ interface Proof extends ProofEvidence {
   readonly scheme: string;
   readonly trust: 'signed' | 'token';
   /** @throws WebhookError if the proof does not hold */
-  keyId(delivery: Delivery, document: () => JsonDocument): string;
+  keyId(delivery: Delivery, document: () => ParsedJson): string;
 }
 
 function tokenProof(options: NonNullable<DexchangeOptions['token']>): Proof {
@@ -277,15 +278,18 @@ function normalise(
   scheme: string,
   trust: 'signed' | 'token',
   keyId: string,
-  { value, exact }: JsonDocument,
+  parsed: ParsedJson,
 ): DexchangeEvent {
+  const { value } = parsed;
   const told = toldIn(value);
+  // Amounts in capitals, as most are, or else any number.
+  const exact = exactIn(parsed, told.hasOtherSpellings ? hasInexact : INEXACT_AMOUNT);
   const amounts = exact === value ? told : toldIn(exact);
   const status = statusOf(told);
   const type = statusType(status);
   const paymentId = textOrNull(value.id);
   const reference = textOrNull(value.externalTransactionId);
-  const completedAt = new Date(textOrNull(told.COMPLETED_AT) ?? Number.NaN);
+  const completedAt = textOrNull(told.COMPLETED_AT);
   return {
     provider: 'dexchange',
     scheme,
@@ -299,7 +303,7 @@ function normalise(
     fee: money(amounts.FEE, CURRENCY),
     net: null,
     customer: { name: null, phone: textOrNull(told.PHONE_NUMBER), email: null },
-    occurredAt: Number.isNaN(completedAt.getTime()) ? null : completedAt,
+    occurredAt: completedAt === null ? null : instantOf(completedAt),
     payload: value as JsonObject & DexchangePayload,
   };
 }
@@ -324,35 +328,26 @@ function identity(
 
 /** The fields whose names occur in several spellings (`STATUS`, `Status`, `status`). */
 const TOLD = ['STATUS', 'AMOUNT', 'FEE', 'PHONE_NUMBER', 'COMPLETED_AT'] as const;
-type Told = Record<(typeof TOLD)[number], unknown>;
+type Told = Record<(typeof TOLD)[number], unknown> & { hasOtherSpellings: boolean };
 const IS_TOLD: ReadonlySet<string> = new Set(TOLD);
+const INEXACT_AMOUNT = inexactInCapitals('AMOUNT', 'FEE');
 
 /** @throws WebhookError `field_ambiguous` if two spellings disagree */
 function toldIn(fields: JsonObject): Told {
   const { STATUS, AMOUNT, FEE, PHONE_NUMBER, COMPLETED_AT } = fields;
-  const told: Told = { STATUS, AMOUNT, FEE, PHONE_NUMBER, COMPLETED_AT };
-  for (const key of Object.keys(fields)) {
+  const told: Told = { STATUS, AMOUNT, FEE, PHONE_NUMBER, COMPLETED_AT, hasOtherSpellings: false };
+  for (const key in fields) {
     // Most names are of another length, or in capitals: these are not spelt anew.
     if (key.length !== 3 && key.length !== 6 && key.length !== 12) continue;
     if (IS_TOLD.has(key)) continue;
     const name = key.toUpperCase();
     if (!IS_TOLD.has(name)) continue;
-    const before = told[name as keyof Told];
+    const before = told[name as (typeof TOLD)[number]];
     if (before !== undefined && before !== fields[key]) throw new WebhookError('field_ambiguous');
-    told[name as keyof Told] = fields[key];
+    told[name as (typeof TOLD)[number]] = fields[key];
+    told.hasOtherSpellings = true;
   }
   return told;
-}
-
-const INEXACT_AMOUNT = inexactInCapitals('AMOUNT', 'FEE');
-
-/** Amounts in capitals, as most are, or else any number. */
-function searchFor(fields: JsonObject): InexactSearch {
-  for (const name in fields) {
-    if (name.length !== 3 && name.length !== 6) continue;
-    if (name !== 'AMOUNT' && name !== 'FEE' && /^(?:AMOUNT|FEE)$/i.test(name)) return hasInexact;
-  }
-  return INEXACT_AMOUNT;
 }
 
 function statusOf({ STATUS }: Told): string {

@@ -1,11 +1,12 @@
 import type { Delivery } from '../core/delivery.ts';
 import { WebhookError } from '../core/errors.ts';
 import { digest, eventId, type PaymentEventType, type ProviderEvent } from '../core/event.ts';
-import { decodeJson, decodeObject, isObject, type JsonDocument, textOrNull } from '../core/json.ts';
+import { decodeJson, isObject, type JsonDocument, parseJson, textOrNull } from '../core/json.ts';
 import { money } from '../core/money.ts';
 import { boundedNumber, knownOptions } from '../core/options.ts';
 import type { Provider } from '../core/provider.ts';
 import { accountOf, hexSignature, keyring, type SecretInput, signingKey } from '../core/secrets.ts';
+import { instantOf } from '../core/time.ts';
 import { hatexcardEvidence } from './hatexcard-evidence.ts';
 
 // Hatexcard, Haiti. Facts: the developers' guide (scheme `body`) and the gateway's published code of
@@ -137,7 +138,7 @@ export function hatexcard(options: HatexcardOptions): Provider<HatexcardEvent> {
 /** A body that is no JSON cannot have been signed this way: a mismatch like any other. */
 function restringified(body: Uint8Array): Uint8Array {
   try {
-    return Buffer.from(JSON.stringify(decodeObject(body)));
+    return Buffer.from(JSON.stringify(parseJson(body).value));
   } catch {
     throw new WebhookError('signature_mismatch');
   }
@@ -189,9 +190,10 @@ function identity(
   return eventId('hatexcard', kind, '', digest(rest));
 }
 
+/** Seconds, or ISO 8601. */
 function instant(time: unknown): Date | null {
-  if (typeof time !== 'number' && typeof time !== 'string') return null;
-  const date = new Date(typeof time === 'number' ? time * 1000 : time);
+  if (typeof time === 'string') return instantOf(time);
+  const date = new Date(typeof time === 'number' ? time * 1000 : Number.NaN);
   return Number.isNaN(date.getTime()) ? null : date;
 }
 

@@ -3,11 +3,12 @@ import { WebhookError } from '../core/errors.ts';
 import { digest, eventId, type PaymentEventType, type ProviderEvent } from '../core/event.ts';
 import { decodeForm } from '../core/form.ts';
 import {
-  decodeAmounts,
+  exactIn,
   inexactNamed,
   isObject,
   type JsonDocument,
   type JsonObject,
+  parseJson,
   textOrNull,
 } from '../core/json.ts';
 import { compareDecimals, decimal, type Money, money } from '../core/money.ts';
@@ -108,7 +109,7 @@ export function hitpay(options: HitPayOptions): Provider<HitPayEvent> {
     const fields = decodeForm(delivery.body);
     const signature = hexSignature(fields.get('hmac'));
     fields.delete('hmac');
-    const names = [...fields.keys()].sort();
+    const names = sortedNames(fields);
     const text = signedText(names, fields);
     const keyId = formKeys && signingKey(formKeys, signature, delivery.receivedAt, text);
     if (keyId === undefined) throw new WebhookError('signature_mismatch');
@@ -120,10 +121,8 @@ export function hitpay(options: HitPayOptions): Provider<HitPayEvent> {
     const signature = hexSignature(delivery.header(SIGNATURE_HEADER));
     const keyId = signingKey(eventKeys, signature, delivery.receivedAt, delivery.body);
     if (keyId === undefined) throw new WebhookError('signature_mismatch');
-    return normaliseEvent(
-      keyId,
-      decodeAmounts(delivery.body, () => INEXACT_AMOUNT),
-    );
+    const parsed = parseJson(delivery.body);
+    return normaliseEvent(keyId, { value: parsed.value, exact: exactIn(parsed, INEXACT_AMOUNT) });
   }
 
   return {
@@ -148,9 +147,22 @@ export function hitpay(options: HitPayOptions): Provider<HitPayEvent> {
 type Fields = ReadonlyMap<string, string>;
 
 /**
+ * The names in the order of their code units, which for the names that can pass is the order of their bytes,
+ * and never a locale's. By insertion: they are few, and nearly all there is to do for `sort` is to begin.
+ */
+function sortedNames(fields: Fields): string[] {
+  const names: string[] = [];
+  for (const name of fields.keys()) {
+    let at = names.length;
+    for (; at > 0 && (names[at - 1] as string) > name; at--) names[at] = names[at - 1] as string;
+    names[at] = name;
+  }
+  return names;
+}
+
+/**
  * What HitPay signs: every field but `hmac`, sorted by the name, names and values joined without any
- * separator. The order is that of code units, which for the names that can pass is the order of their
- * bytes, and never a locale's.
+ * separator.
  */
 function signedText(sortedNames: readonly string[], fields: Fields): string {
   let text = '';
@@ -212,6 +224,7 @@ const STATUS_TYPES: Readonly<Record<string, PaymentEventType>> = {
   inactive: 'other',
 };
 const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}/i;
+const isAnything = (): boolean => true;
 const isId = (value: string): boolean =>
   /^[0-9A-Za-z-]{1,64}$/.test(value) && (value.length === 36 || !UUID.test(value));
 
@@ -223,38 +236,61 @@ const GRAMMARS: ReadonlyMap<string, (value: string) => boolean> = new Map([
   ['payment_request_id', isId],
   ['recurring_billing_id', isId],
   ['phone', (value) => /^[0-9 +()./*#-]{0,40}$/.test(value)],
-  ['reference_number', () => true],
-  ['reference', () => true],
+  ['reference_number', isAnything],
+  ['reference', isAnything],
   ['status', (value) => Object.hasOwn(STATUS_TYPES, value)],
 ]);
 const PLAIN_NAME = /^[a-z]+(?:_[a-z]+)*$/;
+
+/** What is asked of a known or declared field. */
+interface FieldRule {
+  readonly fits: (value: string) => boolean;
+  readonly isRequired: boolean;
+  /** The reference's value, which the merchant and sometimes the buyer chose, and the status', which is closed. */
+  readonly mayHoldNames: boolean;
+}
+
+/** One of the two kinds of form: its fields by their names, and how many of them must be there. */
+interface Shape {
+  readonly rules: ReadonlyMap<string, FieldRule>;
+  readonly required: number;
+}
+
+function shapeOf(known: readonly string[], extraFields: readonly string[]): Shape {
+  const rules = new Map<string, FieldRule>();
+  for (const name of known) {
+    rules.set(name, {
+      fits: GRAMMARS.get(name) as FieldRule['fits'],
+      isRequired: name !== 'reference_number',
+      mayHoldNames: REFERENCES.has(name) || name === 'status',
+    });
+  }
+  for (const name of extraFields) {
+    rules.set(name, {
+      fits: isAnything,
+      isRequired: standsBesideReference(name),
+      mayHoldNames: false,
+    });
+  }
+  const required = [...rules.values()].filter(({ isRequired }) => isRequired).length;
+  return { rules, required };
+}
 
 /** The rules of an account: tells of the fields of an authentic body whether no other cut of its text passes. */
 function formRules(
   extraFields: readonly string[],
 ): (sortedNames: readonly string[], fields: Fields) => boolean {
   const extra = new Set(extraFields);
-  const guarded = new Set([...KNOWN_NAMES, ...extra]);
   // Takes the first character only, so that names that overlap are found too.
   const anyGuarded = new RegExp(
-    [...guarded].map((name) => `${name.charAt(0)}(?=${name.slice(1)})`).join('|'),
+    [...KNOWN_NAMES, ...extra].map((name) => `${name.charAt(0)}(?=${name.slice(1)})`).join('|'),
     'g',
   );
-  const shapeOf = (known: readonly string[]): Shape => ({
-    known: new Set(known),
-    required: [
-      ...known.filter((name) => name !== 'reference_number'),
-      ...extraFields.filter(standsBesideReference),
-    ],
-  });
-  const request = shapeOf(REQUEST_FIELDS);
-  const billing = shapeOf(BILLING_FIELDS);
+  const request = shapeOf(REQUEST_FIELDS, extraFields);
+  const billing = shapeOf(BILLING_FIELDS, extraFields);
 
-  /** Whether a field may stand after the one that sorts before it. */
-  function isProper(name: string, before: string | undefined, shape: Shape, fields: Fields) {
-    const grammar = GRAMMARS.get(name);
-    if (grammar !== undefined) return shape.known.has(name) && grammar(valueIn(fields, name));
-    if (extra.has(name)) return true;
+  /** Whether a field of a new name may stand after the one that sorts before it. */
+  function mayFollow(name: string, before: string | undefined, fields: Fields): boolean {
     if (!PLAIN_NAME.test(name)) return false;
     if (before === undefined) return true;
     // The text before has no end of its own, so the name could be a part of it.
@@ -266,47 +302,34 @@ function formRules(
     );
   }
 
-  /**
-   * Whether known and declared names occur in the signed text only as their own field's name; the
-   * reference's value, which the merchant and sometimes the buyer chose, does not count, nor does the
-   * status', which is closed.
-   */
-  function areInPlace(sortedNames: readonly string[], fields: Fields): boolean {
-    let text = '';
-    let expected = 0;
-    for (const name of sortedNames) {
-      // A character that no field holds stands for the reference's value, so nothing reaches across;
-      // and for the status', which is one of a closed list and may contain a declared name.
-      const isLeftOut = REFERENCES.has(name) || name === 'status';
-      text += name + (isLeftOut ? '\u0000' : valueIn(fields, name));
-      if (guarded.has(name)) expected++;
-    }
-    // Each of these fields has its name at its own place, so one occurrence more is one out of place.
-    let found = 0;
-    anyGuarded.lastIndex = 0;
-    while (anyGuarded.test(text)) found++;
-    return found === expected;
-  }
-
   return (sortedNames, fields) => {
-    const shape = fields.has('recurring_billing_id') ? billing : request;
-    return (
-      shape.required.every((name) => fields.has(name)) &&
-      sortedNames.every((name, at) => isProper(name, sortedNames[at - 1], shape, fields)) &&
-      areInPlace(sortedNames, fields)
-    );
+    const { rules, required } = fields.has('recurring_billing_id') ? billing : request;
+    let missing = required;
+    let guarded = 0;
+    let text = '';
+    let before: string | undefined;
+    for (const name of sortedNames) {
+      const value = valueIn(fields, name);
+      const rule = rules.get(name);
+      if (rule === undefined) {
+        if (KNOWN_NAMES.has(name) || !mayFollow(name, before, fields)) return false;
+      } else {
+        if (!rule.fits(value)) return false;
+        if (rule.isRequired) missing--;
+        guarded++;
+      }
+      // A character that no field holds stands for what may hold names, so nothing reaches across.
+      text += name + (rule?.mayHoldNames ? '\u0000' : value);
+      before = name;
+    }
+    // Each guarded field has its name at its own place, so one occurrence more is one out of place.
+    return missing === 0 && text.match(anyGuarded)?.length === guarded;
   };
 }
 
 /** Of a name that is there. */
 function valueIn(fields: Fields, name: string): string {
   return fields.get(name) as string;
-}
-
-/** One of the two kinds of form. */
-interface Shape {
-  readonly known: ReadonlySet<string>;
-  readonly required: readonly string[];
 }
 
 function standsBesideReference(name: string): boolean {

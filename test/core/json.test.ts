@@ -1,12 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
-  decodeAmounts,
   decodeJson,
+  exactIn,
+  type InexactSearch,
   inexactInCapitals,
   inexactNamed,
   isObject,
   type JsonObject,
+  parseJson,
   textOrNull,
   withinDepth,
 } from '../../src/core/json.ts';
@@ -279,8 +281,8 @@ describe('decodeJson: exact', () => {
     ]) {
       const start = performance.now();
       decode(text);
-      decodeAmounts(Buffer.from(text), () => inexactNamed('amount'));
-      decodeAmounts(Buffer.from(text), () => inexactInCapitals('FEE', 'n'));
+      exactIn(parseJson(Buffer.from(text)), inexactNamed('amount'));
+      exactIn(parseJson(Buffer.from(text)), inexactInCapitals('FEE', 'n'));
       expect(performance.now() - start).toBeLessThan(1_000);
     }
   });
@@ -318,8 +320,8 @@ describe('textOrNull', () => {
 describe.each([
   ['inexactNamed', inexactNamed],
   ['inexactInCapitals', inexactInCapitals],
-])('decodeAmounts, %s', (_, search) => {
-  const read = (text: string, name: string) => decodeAmounts(Buffer.from(text), () => search(name));
+])('exactIn, %s', (_, search) => {
+  const read = (text: string, name: string) => readWith(text, search(name));
 
   const INEXACT = ['1e3', '-1E3', '1.5e+3', '0.1e4', '1234567890123456', '-1500.0000000000001'];
   const EXACT = ['1500', '1500.00', '-1500', '123456789012345', '0.5', '"1e3"', 'null', '[1500]'];
@@ -370,17 +372,12 @@ describe.each([
   });
 });
 
-describe('decodeAmounts', () => {
-  it('gives the value to who tells the search', () => {
-    const body = Buffer.from('{"a":1e3,"B":1e3,"C":1e3}');
-    const search = ({ B }: JsonObject) =>
-      B === 1000 ? inexactInCapitals('X', 'C') : inexactNamed('x');
-    expect(decodeAmounts(body, search).exact).toEqual({ a: null, B: null, C: null });
-  });
-
-  it('looks for any number where most of a text is long strings', () => {
-    const body = Buffer.from(`{"a":1e3,"s":"${'x'.repeat(5_000)}"}`);
-    const { value, exact } = decodeAmounts(body, () => inexactNamed('x'));
-    expect(exact).toEqual({ ...value, a: null });
-  });
+it('looks for any number where most of a text is long strings', () => {
+  const { value, exact } = readWith(`{"a":1e3,"s":"${'x'.repeat(5_000)}"}`, inexactNamed('x'));
+  expect(exact).toEqual({ ...value, a: null });
 });
+
+function readWith(text: string, search: InexactSearch) {
+  const parsed = parseJson(Buffer.from(text));
+  return { value: parsed.value, exact: exactIn(parsed, search) };
+}
