@@ -10,7 +10,7 @@ const MAX_PAIRS = 64;
  * readers would pick different values.
  *
  * @returns the fields in the order sent; a Map, so that `__proto__` is a name like any other
- * @throws WebhookError `field_ambiguous` if a name occurs twice; `body_malformed` for an invalid
+ * @throws WebhookError `field_ambiguous` if a name occurs twice in what is well formed; `body_malformed` for an invalid
  *   escape, invalid UTF-8, a control character, an empty name, a bracket in a name, a pair without
  *   `=`, or more than 64 pairs
  */
@@ -36,10 +36,13 @@ const EQUALS = '\u0002';
 const AND_BYTE = AND.charCodeAt(0);
 const EQUALS_BYTE = EQUALS.charCodeAt(0);
 
+const [AMPERSAND, EQUALS_SIGN, PERCENT, PLUS, SPACE] = [0x26, 0x3d, 0x25, 0x2b, 0x20];
+
 /** What each byte stands for; 0 where there is more to it: separators, `%`, and control characters. */
 const MEANING: Uint8Array = new Uint8Array(256).map((_, byte) => {
-  if (byte === 0x2b) return 0x20;
-  return byte === 0x26 || byte === 0x3d || byte === 0x25 || isControl(byte) ? 0 : byte;
+  if (byte === PLUS) return SPACE;
+  const isSpecial = byte === AMPERSAND || byte === EQUALS_SIGN || byte === PERCENT;
+  return isSpecial || isControl(byte) ? 0 : byte;
 });
 
 /** The bytes with every escape decoded, and the separators told apart from those that were escaped. */
@@ -51,16 +54,16 @@ function unescaped(body: Uint8Array): Uint8Array {
     const byte = body[at] as number;
     let meaning = MEANING[byte] as number;
     if (meaning === 0) {
-      if (byte === 0x26) {
+      if (byte === AMPERSAND) {
         isName = true;
         meaning = AND_BYTE;
-      } else if (byte === 0x3d) {
+      } else if (byte === EQUALS_SIGN) {
         // In a value it is no separator.
         meaning = isName ? EQUALS_BYTE : byte;
         isName = false;
       } else {
         // Negative if either is no hex digit.
-        if (byte === 0x25) meaning = (hexDigit(body[at + 1]) << 4) | hexDigit(body[at + 2]);
+        if (byte === PERCENT) meaning = (hexDigit(body[at + 1]) << 4) | hexDigit(body[at + 2]);
         if (isControl(meaning)) throw new WebhookError('body_malformed');
         at += 2;
       }

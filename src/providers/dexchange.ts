@@ -282,8 +282,8 @@ function normalise(
 ): DexchangeEvent {
   const { value } = parsed;
   const told = toldIn(value);
-  // Amounts in capitals, as most are, or else any number.
-  const exact = exactIn(parsed, told.hasOtherSpellings ? hasInexact : INEXACT_AMOUNT);
+  // The amounts in capitals, as most are, or else any number.
+  const exact = exactIn(parsed, told.hasOtherAmounts ? hasInexact : INEXACT_AMOUNT);
   const amounts = exact === value ? told : toldIn(exact);
   const status = statusOf(told);
   const type = statusType(status);
@@ -328,24 +328,26 @@ function identity(
 
 /** The fields whose names occur in several spellings (`STATUS`, `Status`, `status`). */
 const TOLD = ['STATUS', 'AMOUNT', 'FEE', 'PHONE_NUMBER', 'COMPLETED_AT'] as const;
-type Told = Record<(typeof TOLD)[number], unknown> & { hasOtherSpellings: boolean };
+type ToldName = (typeof TOLD)[number];
+/** Their values, and whether an amount is told in another spelling than capitals. */
+type Told = Record<ToldName, unknown> & { hasOtherAmounts: boolean };
 const IS_TOLD: ReadonlySet<string> = new Set(TOLD);
 const INEXACT_AMOUNT = inexactInCapitals('AMOUNT', 'FEE');
 
 /** @throws WebhookError `field_ambiguous` if two spellings disagree */
 function toldIn(fields: JsonObject): Told {
   const { STATUS, AMOUNT, FEE, PHONE_NUMBER, COMPLETED_AT } = fields;
-  const told: Told = { STATUS, AMOUNT, FEE, PHONE_NUMBER, COMPLETED_AT, hasOtherSpellings: false };
+  const told: Told = { STATUS, AMOUNT, FEE, PHONE_NUMBER, COMPLETED_AT, hasOtherAmounts: false };
   for (const key in fields) {
     // Most names are of another length, or in capitals: these are not spelt anew.
     if (key.length !== 3 && key.length !== 6 && key.length !== 12) continue;
     if (IS_TOLD.has(key)) continue;
-    const name = key.toUpperCase();
-    if (!IS_TOLD.has(name)) continue;
-    const before = told[name as (typeof TOLD)[number]];
+    const name = key.toUpperCase() as ToldName;
+    if (!IS_TOLD.has(name) || !Object.hasOwn(fields, key)) continue;
+    const before = told[name];
     if (before !== undefined && before !== fields[key]) throw new WebhookError('field_ambiguous');
-    told[name as (typeof TOLD)[number]] = fields[key];
-    told.hasOtherSpellings = true;
+    told[name] = fields[key];
+    if (name === 'AMOUNT' || name === 'FEE') told.hasOtherAmounts = true;
   }
   return told;
 }

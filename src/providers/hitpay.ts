@@ -109,7 +109,7 @@ export function hitpay(options: HitPayOptions): Provider<HitPayEvent> {
     const fields = decodeForm(delivery.body);
     const signature = hexSignature(fields.get('hmac'));
     fields.delete('hmac');
-    const names = sortedNames(fields);
+    const names = namesInOrder(fields);
     const text = signedText(names, fields);
     const keyId = formKeys && signingKey(formKeys, signature, delivery.receivedAt, text);
     if (keyId === undefined) throw new WebhookError('signature_mismatch');
@@ -150,7 +150,7 @@ type Fields = ReadonlyMap<string, string>;
  * The names in the order of their code units, which for the names that can pass is the order of their bytes,
  * and never a locale's. By insertion: they are few, and nearly all there is to do for `sort` is to begin.
  */
-function sortedNames(fields: Fields): string[] {
+function namesInOrder(fields: Fields): string[] {
   const names: string[] = [];
   for (const name of fields.keys()) {
     let at = names.length;
@@ -173,7 +173,7 @@ function signedText(sortedNames: readonly string[], fields: Fields): string {
 // ---- Scheme `form`: one text, one meaning --------------------------------------------------------
 //
 // Since nothing separates the fields in the signed text, one signature fits every body that cuts the
-// same text differently. The rules of `onlyReading` leave one of them. Say two bodies pass with the
+// same text differently. `formRules` leave one of them. Say two bodies pass with the
 // same text; then they mean the same:
 //
 // 1. The text less the reference's value names every known field only where that field's own name

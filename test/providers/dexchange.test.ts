@@ -481,6 +481,29 @@ describe('dexchange: the event', () => {
     }
   });
 
+  it('takes an exact number and another in two spellings of what is no amount', () => {
+    const body = JSON.stringify(BODY).replace('{', '{"PHONE_NUMBER":1e3,"phone_number":1000,');
+    const { PHONE_NUMBER: _, ...rest } = BODY;
+    const alone = JSON.stringify(rest).replace('{', '{"PHONE_NUMBER":1e3,"phone_number":1000,');
+    expect(code(() => deliver({ body }))).toBe('field_ambiguous');
+    expect(deliver({ body: alone }).type).toBe('payment.succeeded');
+  });
+
+  it('takes no field from what other code put into every object', () => {
+    const { STATUS: _, ...rest } = BODY;
+    Object.defineProperty(Object.prototype, 'status', {
+      value: 'SUCCESS',
+      writable: true,
+      enumerable: true,
+      configurable: true,
+    });
+    try {
+      expect(deliver({ body: rest }).type).toBe('other');
+    } finally {
+      Reflect.deleteProperty(Object.prototype, 'status');
+    }
+  });
+
   it('refuses two spellings of which one is no exact number', () => {
     const { AMOUNT: _, ...rest } = BODY;
     for (const twice of ['"AMOUNT":5000,"amount":5e3', '"AMOUNT":5e3,"amount":5000']) {

@@ -263,7 +263,7 @@ export const WRONG = [
     edits: [
       [
         HITPAY,
-        'const names = sortedNames(fields);',
+        'const names = namesInOrder(fields);',
         'const names = [...fields.keys()].sort((a, b) => a.localeCompare(b));',
       ],
     ],
@@ -302,7 +302,13 @@ export const WRONG = [
   },
   {
     name: 'lets known names occur anywhere in the signed text',
-    edits: [[HITPAY, 'text.match(anyGuarded)?.length === guarded', 'true']],
+    edits: [
+      [
+        HITPAY,
+        'text.match(anyGuarded)?.length === guarded',
+        '(text.match(anyGuarded)?.length ?? 0) >= guarded',
+      ],
+    ],
     tests: 'test/hitpay-form.test.ts',
   },
   {
@@ -318,7 +324,7 @@ export const WRONG = [
   },
   {
     name: 'leaves the plus signs of a form',
-    edits: [[FORM, 'if (byte === 0x2b) return 0x20;', '']],
+    edits: [[FORM, 'if (byte === PLUS) return SPACE;', '']],
     tests: formTest,
   },
   {
@@ -434,7 +440,7 @@ export const WRONG = [
   },
   {
     name: 'looks for amounts in capitals only',
-    edits: [[DEXCHANGE, 'told.hasOtherSpellings = true;', '']],
+    edits: [[DEXCHANGE, 'told.hasOtherAmounts = true;', '']],
     tests: dexchangeTest,
   },
   {
