@@ -27,7 +27,6 @@ import {
   signingKeyOfText,
   tokenKey,
 } from '../core/secrets.ts';
-import { instantOf } from '../core/time.ts';
 import {
   bearerClues,
   dexchangeEvidence,
@@ -289,7 +288,7 @@ function normalise(
   const type = statusType(status);
   const paymentId = textOrNull(value.id);
   const reference = textOrNull(value.externalTransactionId);
-  const completedAt = textOrNull(told.COMPLETED_AT);
+  const completedAt = new Date(textOrNull(told.COMPLETED_AT) ?? Number.NaN);
   return {
     provider: 'dexchange',
     scheme,
@@ -303,7 +302,7 @@ function normalise(
     fee: money(amounts.FEE, CURRENCY),
     net: null,
     customer: { name: null, phone: textOrNull(told.PHONE_NUMBER), email: null },
-    occurredAt: completedAt === null ? null : instantOf(completedAt),
+    occurredAt: Number.isNaN(completedAt.getTime()) ? null : completedAt,
     payload: value as JsonObject & DexchangePayload,
   };
 }

@@ -6,7 +6,6 @@ import { money } from '../core/money.ts';
 import { boundedNumber, knownOptions } from '../core/options.ts';
 import type { Provider } from '../core/provider.ts';
 import { accountOf, hexSignature, keyring, type SecretInput, signingKey } from '../core/secrets.ts';
-import { instantOf } from '../core/time.ts';
 import { hatexcardEvidence } from './hatexcard-evidence.ts';
 
 // Hatexcard, Haiti. Facts: the developers' guide (scheme `body`) and the gateway's published code of
@@ -190,10 +189,9 @@ function identity(
   return eventId('hatexcard', kind, '', digest(rest));
 }
 
-/** Seconds, or ISO 8601. */
 function instant(time: unknown): Date | null {
-  if (typeof time === 'string') return instantOf(time);
-  const date = new Date(typeof time === 'number' ? time * 1000 : Number.NaN);
+  if (typeof time !== 'number' && typeof time !== 'string') return null;
+  const date = new Date(typeof time === 'number' ? time * 1000 : time);
   return Number.isNaN(date.getTime()) ? null : date;
 }
 
