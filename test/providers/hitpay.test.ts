@@ -306,6 +306,8 @@ describe('hitpay/form: fields that leave more than one reading', () => {
     ['the name __proto__', { ['__proto__']: 'x' }],
     ['a new field after a declared one', { zip: 'x', zone: 'y', zzz: 'z' }, ['zone']],
     ['a declared name in a value', { zip: 'zone', zone: 'y' }, ['zone']],
+    ['a known name in a declared field', { zone: 'xstatusx' }, ['zone']],
+    ['a known name in an id', { payment_id: 'xphonex' }],
     ['a required field that is missing', {}, ['remark']],
   ];
   it.each(AMBIGUOUS)('%s', (_, change, extraFields = []) => {
