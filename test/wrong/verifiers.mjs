@@ -440,7 +440,9 @@ export const WRONG = [
   },
   {
     name: 'looks for amounts in capitals only',
-    edits: [[DEXCHANGE, 'told.hasOtherAmounts = true;', '']],
+    edits: [
+      [DEXCHANGE, "if (name === 'AMOUNT' || name === 'FEE') told.hasOtherAmounts = true;", ''],
+    ],
     tests: dexchangeTest,
   },
   {
