@@ -1,11 +1,6 @@
-import {
-  createHmac,
-  createSecretKey,
-  type Hmac,
-  type KeyObject,
-  timingSafeEqual,
-} from 'node:crypto';
+import { createSecretKey, type KeyObject, timingSafeEqual } from 'node:crypto';
 import { WebhookError } from './errors.ts';
+import { hmacSha256, macOf, type Parts } from './hmac.ts';
 import { knownOptions, validDate } from './options.ts';
 
 /** A secret with a name of its own, so that the event can tell which one matched. */
@@ -93,17 +88,6 @@ function secretKey(option: string, value: unknown): KeyObject {
   return key;
 }
 
-/** HMAC-SHA256 over the parts in order. Text is taken as UTF-8. */
-export function hmacSha256(key: KeyObject, ...parts: readonly (string | Uint8Array)[]): Buffer {
-  return hmacOf(key, parts).digest();
-}
-
-function hmacOf(key: KeyObject, parts: readonly (string | Uint8Array)[]): Hmac {
-  const hmac = createHmac('sha256', key);
-  for (const part of parts) hmac.update(part);
-  return hmac;
-}
-
 /**
  * A name for the account that owns these secrets. It is made from the first one, so a new secret is
  * best added behind the old.
@@ -140,7 +124,7 @@ export function signingKey(
   keys: Keyring,
   signature: Uint8Array,
   now: Date,
-  ...parts: readonly (string | Uint8Array)[]
+  ...parts: Parts
 ): string | undefined {
   return keyThat(keys, now, (key) => isMac(key, parts, signature));
 }
@@ -155,7 +139,7 @@ export function signingKeyOfText(
   keys: Keyring,
   signature: string,
   now: Date,
-  ...parts: readonly (string | Uint8Array)[]
+  ...parts: Parts
 ): string | undefined {
   // One that is not ASCII fills as many bytes with others.
   if (signature.length !== SENT_TEXT.length) return undefined;
@@ -186,22 +170,14 @@ function isToken(key: KeyObject, token: string): boolean {
   return isMac(key, [token], OWN_MACS.get(key) as Uint8Array);
 }
 
-function isMac(
-  key: KeyObject,
-  parts: readonly (string | Uint8Array)[],
-  expected: Uint8Array,
-): boolean {
+function isMac(key: KeyObject, parts: Parts, expected: Uint8Array): boolean {
   // Through a text: a fresh buffer costs more than the hash of a small body.
-  COMPUTED.write(hmacOf(key, parts).digest('binary'), 'binary');
+  COMPUTED.write(macOf(key, parts, 'binary'), 'binary');
   return timingSafeEqual(COMPUTED, expected);
 }
 
-function isMacText(
-  key: KeyObject,
-  parts: readonly (string | Uint8Array)[],
-  expected: Uint8Array,
-): boolean {
-  COMPUTED_TEXT.write(hmacOf(key, parts).digest('base64url'), 'latin1');
+function isMacText(key: KeyObject, parts: Parts, expected: Uint8Array): boolean {
+  COMPUTED_TEXT.write(macOf(key, parts, 'base64url'), 'latin1');
   return timingSafeEqual(COMPUTED_TEXT, expected);
 }
 

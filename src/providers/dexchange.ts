@@ -2,6 +2,7 @@ import type { KeyObject } from 'node:crypto';
 import type { Delivery } from '../core/delivery.ts';
 import { WebhookError } from '../core/errors.ts';
 import { digest, eventId, type PaymentEventType, type ProviderEvent } from '../core/event.ts';
+import { hmacSha256 } from '../core/hmac.ts';
 import {
   decodeJson,
   exactIn,
@@ -19,7 +20,6 @@ import type { Provider } from '../core/provider.ts';
 import {
   accountOf,
   hexSignature,
-  hmacSha256,
   type Keyring,
   keyring,
   type SecretInput,

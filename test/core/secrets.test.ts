@@ -1,9 +1,9 @@
 import { createHmac, createSecretKey } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
+import { hmacSha256 } from '../../src/core/hmac.ts';
 import {
   accountOf,
   hexSignature,
-  hmacSha256,
   type Keyring,
   keyring,
   type SecretInput,

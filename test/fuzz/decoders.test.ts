@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { delivery, essence, queryValues } from '../../src/core/delivery.ts';
 import { eventId } from '../../src/core/event.ts';
 import { decodeForm } from '../../src/core/form.ts';
+import { hmacSha256 } from '../../src/core/hmac.ts';
 import {
   decodeJson,
   exactIn,
@@ -11,7 +12,7 @@ import {
   parseJson,
 } from '../../src/core/json.ts';
 import { compareDecimals, decimal, money } from '../../src/core/money.ts';
-import { hexSignature, hmacSha256, keyring, signingKeyOfText } from '../../src/core/secrets.ts';
+import { hexSignature, keyring, signingKeyOfText } from '../../src/core/secrets.ts';
 import { decodeUtf8 } from '../../src/core/utf8.ts';
 import type { Chance } from '../hitpay-bodies.ts';
 import {

@@ -4,6 +4,7 @@
 // holds that each still applies.
 
 const SECRETS = 'src/core/secrets.ts';
+const HMAC = 'src/core/hmac.ts';
 const FORM = 'src/core/form.ts';
 const JSON_BODY = 'src/core/json.ts';
 const MONEY = 'src/core/money.ts';
@@ -19,6 +20,7 @@ const ONCE = 'src/http/once.ts';
 const CLAIM = 'src/http/claim.ts';
 
 const CONSTANT_TIME = 'test/core/constant-time.test.ts';
+const hmacTest = 'test/core/hmac.test.ts';
 const secretsTest = 'test/core/secrets.test.ts';
 const formTest = 'test/core/form.test.ts';
 const hatexcardTest = 'test/providers/hatexcard.test.ts';
@@ -121,7 +123,7 @@ export const WRONG = [
       [
         SECRETS,
         'return timingSafeEqual(COMPUTED_TEXT, expected);',
-        "return hmacOf(key, parts).digest().equals(Buffer.from(`${expected}`, 'base64url'));",
+        "return hmacSha256(key, ...parts).equals(Buffer.from(`${expected}`, 'base64url'));",
       ],
     ],
     tests: secretsTest,
@@ -141,6 +143,16 @@ export const WRONG = [
       ],
     ],
     tests: CONSTANT_TIME,
+  },
+  {
+    name: 'takes text for Latin-1 in a MAC',
+    edits: [[HMAC, 'MESSAGE.write(part, end)', "MESSAGE.write(part, end, 'latin1')"]],
+    tests: hmacTest,
+  },
+  {
+    name: 'cuts a message off where its room ends',
+    edits: [[HMAC, '(isText ? 3 : 1)', '1']],
+    tests: hmacTest,
   },
   // ---- Secrets -----------------------------------------------------------------------------------
   {
