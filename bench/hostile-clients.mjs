@@ -22,29 +22,30 @@ const PATIENCE = 30_000;
 
 // ---- Attackers -----------------------------------------------------------------------------------
 
-const HEAD =
-  'POST /webhook HTTP/1.1\r\nHost: shop.example\r\nUser-Agent: attacker\r\n' +
+/** The server knows an attacker by its number: to ask for a connection's port would cost it a system call for each. */
+const headOf = (/** @type {number} */ number) =>
+  `POST /webhook HTTP/1.1\r\nHost: shop.example\r\nX-Attacker: ${number}\r\n` +
   `Content-Type: application/json\r\nX-Hatex-Signature: ${'0'.repeat(64)}\r\n`;
-const CHUNKED = `${HEAD}Transfer-Encoding: chunked\r\n\r\n`;
+const CHUNKED = 'Transfer-Encoding: chunked\r\n\r\n';
 const BLOCK_BYTES = 16 * KB;
 const BLOCK = Buffer.from(`${BLOCK_BYTES.toString(16)}\r\n${' '.repeat(BLOCK_BYTES)}\r\n`);
 
 /**
- * What each kind sends at first, and how many blocks after it. None of them ever ends its body, or its
+ * What each kind sends at first behind its head, and how many blocks after it. None of them ever ends its body, or its
  * side of the connection.
  *
  * @type {Record<string, { first: string, blocks: number }>}
  */
 const ATTACKS = {
   endless: { first: CHUNKED, blocks: Number.POSITIVE_INFINITY },
-  stalled: { first: `${HEAD}Content-Length: ${64 * KB}\r\n\r\n${' '.repeat(KB)}`, blocks: 0 },
+  stalled: { first: `Content-Length: ${64 * KB}\r\n\r\n${' '.repeat(KB)}`, blocks: 0 },
   hoarding: { first: CHUNKED, blocks: LIMIT / BLOCK_BYTES - 1 },
 };
 
 /**
- * Times are of the clock that all processes share. `port` is the attacker's own, by which the server knows it.
+ * Times are of the clock that all processes share.
  *
- * @typedef {{ port: number, began: number, status: number | null, answered: number | null, closed: number | null }} Seen
+ * @typedef {{ number: number, began: number, status: number | null, answered: number | null, closed: number | null }} Seen
  */
 const now = () => performance.timeOrigin + performance.now();
 
@@ -57,18 +58,19 @@ async function attack({ first, blocks } = /** @type {typeof ATTACKS[string]} */ 
   await Promise.all(sockets.map((socket) => once(socket, 'connect')));
   process.send?.('connected');
   await once(process, 'message');
-  return Promise.all(sockets.map((socket) => upload(socket, first, blocks)));
+  return Promise.all(sockets.map((socket, number) => upload(socket, number, first, blocks)));
 }
 
 /**
- * @param {import('node:net').Socket} socket @param {string} first @param {number} blocks
+ * @param {import('node:net').Socket} socket @param {number} number @param {string} first
+ * @param {number} blocks
  * @returns {Promise<Seen>}
  */
-function upload(socket, first, blocks) {
+function upload(socket, number, first, blocks) {
   return new Promise((resolve) => {
     /** @type {Seen} */
     const seen = {
-      port: socket.localPort ?? 0,
+      number,
       began: now(),
       status: null,
       answered: null,
@@ -81,7 +83,7 @@ function upload(socket, first, blocks) {
     const pump = () => {
       if (left-- > 0 && socket.writable) socket.write(BLOCK, () => setImmediate(pump));
     };
-    socket.write(first, pump);
+    socket.write(headOf(number) + first, pump);
     socket.on('data', (data) => {
       seen.answered ??= now();
       seen.status ??= Number(data.toString('latin1').split(' ', 2)[1]);

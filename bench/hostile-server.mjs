@@ -47,7 +47,7 @@ const server = createServer(framework === 'koa' ? koaApp() : expressApp());
 // ---- What is noted -------------------------------------------------------------------------------
 
 /** @typedef {{ answered: number | null, closed: number | null }} Noted */
-/** By the port that they come from. @type {Map<number, Noted>} */
+/** By their numbers. @type {Map<number, Noted>} */
 let attackers = new Map();
 /** @type {number[]} */
 let resident = [];
@@ -59,10 +59,11 @@ server.on('connection', () => connections++);
 // What the parser says of a connection that was cut is of no interest here.
 server.on('clientError', (_error, socket) => socket.destroy());
 server.prependListener('request', ({ headers, socket }, res) => {
-  if (headers['user-agent'] !== 'attacker') return;
+  const number = headers['x-attacker'];
+  if (number === undefined) return;
   /** @type {Noted} */
   const noted = { answered: null, closed: null };
-  attackers.set(socket.remotePort ?? 0, noted);
+  attackers.set(Number(number), noted);
   res.once('finish', () => {
     noted.answered = now();
   });

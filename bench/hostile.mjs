@@ -28,7 +28,7 @@ const ENDS = { endless: 2_000, hoarding: BODY_TIMEOUT + 1_000, stalled: BODY_TIM
 const MOST = { memory: 64, p99: 50 };
 
 /** @typedef {'endless' | 'hoarding' | 'stalled'} Attack */
-/** @typedef {{ port: number, began: number, status: number | null, answered: number | null, closed: number | null }} Seen */
+/** @typedef {{ number: number, began: number, status: number | null, answered: number | null, closed: number | null }} Seen */
 const NOTHING = { answered: null, closed: null };
 
 // ---- One attack ----------------------------------------------------------------------------------
@@ -86,7 +86,7 @@ async function attacked(framework, attack, count) {
     const { attackers, resident, cpu } = await server.ask('end');
     /** @type {Map<number, { answered: number | null, closed: number | null }>} */
     const noted = new Map(attackers);
-    const ours = theirs.map((seen) => ({ ...seen, ...(noted.get(seen.port) ?? NOTHING) }));
+    const ours = theirs.map((seen) => ({ ...seen, ...(noted.get(seen.number) ?? NOTHING) }));
     const base = median(before);
     return {
       statuses: theirs.map(({ status }) => status ?? 'none'),

@@ -34,12 +34,11 @@ export function stopUpload(req: IncomingMessage, res: ServerResponse): Promise<v
     return req.readableEnded ? null : stopStream(req, stream);
   }
   if (req.complete || req.destroyed || !hasBody(req) || !isWire(req.socket)) return null;
-  // Node's parser pushes what it reads: none of it is kept, and the first push stops it. A read would
-  // start it again; this one only frees what is buffered.
+  // Node's parser pushes what it reads: none of it is kept, and the first push stops it. What is buffered flows off
+  // to nobody, chunk by chunk: a read of a paused stream would copy all of it into one.
   req.push = () => false;
   req._read = () => {};
-  req.read();
-  req.pause();
+  req.resume();
   // The public way to say that the message is at its end; the final handler (on-finished) asks it.
   req.complete = true;
   req.readable = false;

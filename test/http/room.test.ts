@@ -303,6 +303,102 @@ describe.each(FRAMEWORKS)('%s: the room', (framework) => {
   });
 });
 
+describe.each(FRAMEWORKS)('%s: a body that may be large', (framework) => {
+  const CROWD = 5;
+  const { headers, body } = hatexOf(30 * KB);
+  const LARGE = head({ headers: { ...headers, 'content-length': `${30 * KB}` } });
+  const UNKNOWN = head({ headers: { ...headers, ...CHUNKED } }, 'keep-alive');
+
+  /** In each turn of the event loop from its head on, while a crowd waits: whether it was begun, or its connection rests. */
+  async function watched(...packets: (string | Buffer)[]) {
+    const seen: ('begun' | 'resting' | 'neither')[] = [];
+    const app = await serve(framework, {
+      before: [
+        tap(framework, (req) => {
+          for (let n = 0; n < CROWD * PER_TURN; n++) turn();
+          const look = () => {
+            const isBegun = req.readableDidRead || req.listenerCount('data') > 0;
+            seen.push(isBegun ? 'begun' : req.socket.isPaused() ? 'resting' : 'neither');
+            if (seen.length < CROWD + 2) setImmediate(look);
+          };
+          setImmediate(look);
+        }),
+      ],
+    });
+    const client = await Client.open(app.port);
+    client.send(Buffer.concat(packets.map((packet) => Buffer.from(packet as string))));
+    await until(() => seen.length === CROWD + 2);
+    client.socket.destroy();
+    return seen;
+  }
+  const AFTER_THE_CROWD = [...Array(CROWD).fill('resting'), 'begun', 'begun'];
+
+  it('begins when its turn comes, and its connection rests until then', async () => {
+    expect(await watched(UNKNOWN)).toEqual(AFTER_THE_CROWD);
+    expect(await watched(UNKNOWN, chunk('{'))).toEqual(AFTER_THE_CROWD);
+    expect(await watched(LARGE)).toEqual(AFTER_THE_CROWD);
+  });
+
+  it('does not wait if it came whole, nor if it is small or too large by its length', async () => {
+    const begun = Array(CROWD + 1).fill('begun');
+    const whole = await watched(UNKNOWN, chunk(body), LAST_CHUNK);
+    const small = await watched(head({ headers: { ...headers, 'content-length': `${SMALL}` } }));
+    // Whether it is whole shows after the packet, so one turn later.
+    expect([whole.slice(1), small.slice(1)]).toEqual([begun, begun]);
+    expect([whole[0], small[0]]).toEqual(['neither', 'begun']);
+    const tooLarge = head({ headers: { ...headers, 'content-length': `${300 * KB}` } });
+    expect(await watched(tooLarge)).not.toContain('resting');
+  });
+
+  it.each([
+    ['at once', []],
+    ['after other middleware', [tap(framework, () => new Promise((done) => setTimeout(done, 20)))]],
+  ])('leaves the connection to the next request: read %s', async (_, before) => {
+    const app = await serve(framework, { before });
+    let requests = 0;
+    app.server.on('request', () => requests++);
+    const client = await Client.open(app.port);
+    const rest = [chunk(body), Buffer.from(LAST_CHUNK)];
+    const whole = Buffer.concat([Buffer.from(UNKNOWN), ...rest]);
+    for (let n = 0; n < 3; n++) {
+      expect((await client.send(whole).answer(2 * n)).status).toBe(200);
+      client.send(UNKNOWN);
+      await until(() => requests > 2 * n + 1);
+      for (const packet of rest) client.send(packet);
+      expect((await client.answer(2 * n + 1)).status).toBe(200);
+    }
+    client.socket.destroy();
+  });
+
+  it('408 if it does not come, and 413 if it has no end, though the crowd is there', async () => {
+    const before = [tap(framework, () => void Array.from({ length: CROWD * PER_TURN }, turn))];
+    const app = await serve(framework, { before, options: { bodyTimeout: 100 } });
+    const stalled = await Client.open(app.port);
+    expect((await stalled.send(UNKNOWN).answer()).status).toBe(408);
+    const endless = await Client.open(app.port, true);
+    endless.send(UNKNOWN).flood(chunk(Buffer.alloc(16 * KB, 0x20)));
+    expect((await endless.answer()).status).toBe(413);
+    await endless.closed;
+  });
+
+  it('whose client is gone before its turn is no surprise', async () => {
+    const requests: EventEmitter[] = [];
+    const before = [
+      tap(framework, (req) => {
+        requests.push(req);
+        for (let n = 0; n < CROWD * PER_TURN; n++) turn();
+        setImmediate(() => req.socket.destroy());
+      }),
+    ];
+    const app = await serve(framework, { before });
+    const client = await Client.open(app.port);
+    await client.send(UNKNOWN).closed;
+    await until(() => codes(app).length > 0);
+    expect(codes(app)).toEqual(['body_aborted']);
+    expect(requests[0]?.listenerCount('data')).toBe(0);
+  });
+});
+
 describe.each(FRAMEWORKS)('%s: a limit beyond the room', (framework) => {
   it('makes the room larger', async () => {
     const app = await serve(framework, { options: { limit: 2 * ROOM } });
