@@ -52,11 +52,16 @@ function macByBlocks(blocks: Blocks, end: number, encoding: 'binary' | 'base64ur
   return crypto.hash('sha256', OUTER, encoding);
 }
 
-/** Puts the message behind the room for a block. Gives its end, or null if it is too long. */
+/**
+ * Puts the message behind the room for a block.
+ *
+ * @returns its end, or null if it is too long, or has something else than text and bytes, which `createHmac` refuses
+ */
 function writeMessage(parts: Parts): number | null {
   let end = BLOCK;
   for (const part of parts) {
     const isText = typeof part === 'string';
+    if (!isText && !(part instanceof Uint8Array)) return null;
     // UTF-8 has at most three bytes for each code unit.
     if (end + part.length * (isText ? 3 : 1) > MESSAGE.length) return null;
     if (isText) {
@@ -78,8 +83,15 @@ function blocksOf(key: KeyObject): Blocks | null {
 }
 
 function makeBlocks(key: KeyObject): Blocks | null {
-  // Up to Node 20.11 there is none.
-  if (typeof crypto.hash !== 'function') return null;
+  try {
+    return checkedBlocks(key);
+  } catch {
+    // Up to Node 20.11 there is no `crypto.hash`, and what other platforms have may not work.
+    return null;
+  }
+}
+
+function checkedBlocks(key: KeyObject): Blocks | null {
   let secret = key.export();
   if (secret.length > BLOCK) secret = Buffer.from(crypto.hash('sha256', secret), 'hex');
   const filledUp = Buffer.alloc(BLOCK);

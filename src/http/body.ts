@@ -3,9 +3,7 @@ import getRawBody from 'raw-body';
 import { isWebhookError, WebhookError, type WebhookErrorCode } from '../core/errors.ts';
 import { isObject, type JsonObject, withinDepth } from '../core/json.ts';
 import { CHUNK, Place, SMALL, Valve } from './room.ts';
-import { turn } from './turns.ts';
 import { hasBody } from './upload.ts';
-import { isWire } from './wire.ts';
 
 /** A request as an adapter hands it over: the stream, and what earlier middleware left beside it. */
 export interface Arrival {
@@ -83,36 +81,14 @@ const STREAM_ERRORS: Readonly<Record<string, WebhookErrorCode>> = {
   'request.size.invalid': 'body_malformed',
 };
 
-function readStream(req: IncomingMessage, reading: Reading): Promise<Body> {
-  const declared = Number(req.headers['content-length'] ?? Number.NaN);
-  // A small body is read as it is. Of one whose length says that it is too large nothing is read.
-  if (declared <= SMALL || declared > reading.limit) return collect(req, null, reading);
-  return turnOf(req).then(() => collect(req, new Valve(req, declared), reading));
-}
-
-/**
- * A body that may be large begins when its turn comes. Where a thousand come at once, each first read is one of
- * 64 KB, and nobody else would be served until the last of them is done.
- */
-async function turnOf(req: IncomingMessage): Promise<void> {
-  if (req.complete) return;
-  // Node reads on at the message's end, or when somebody reads the body. HTTP/2 sends no more than its window, and its
-  // connection carries others' requests.
-  if (req.httpVersionMajor === 1 && isWire(req.socket)) req.socket.pause();
-  // By then what came with the head was parsed: if that is all, nothing is left to wait for.
-  await new Promise(setImmediate);
-  if (!req.complete) await turn();
-}
-
 /** `raw-body` has no deadline and does not notice a stream that closes without a word. */
-function collect(
-  req: IncomingMessage,
-  valve: Valve | null,
-  { limit, bodyTimeout }: Reading,
-): Promise<Body> {
+function readStream(req: IncomingMessage, { limit, bodyTimeout }: Reading): Promise<Body> {
   return new Promise((resolve, reject) => {
     let timer: NodeJS.Timeout | undefined;
     const length = req.headers['content-length'] ?? null;
+    // A small body is read as it is. Of one whose length says that it is too large nothing is read.
+    const declared = Number(length ?? Number.NaN);
+    const valve = declared <= SMALL || declared > limit ? null : new Valve(req, declared);
     const settle = (): void => {
       clearImmediate(watching);
       valve?.shut();

@@ -2,6 +2,7 @@ import { EventEmitter } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 import { WebhookError } from '../core/errors.ts';
 import { turn } from './turns.ts';
+import { isWire } from './wire.ts';
 
 /** Bytes for the unfinished bodies of all routes of this process together, unless a limit needs more. */
 export const ROOM = 4 * 1024 * 1024;
@@ -96,9 +97,30 @@ export class Valve extends EventEmitter {
       // With its last byte a body is whole, and soon gone.
       if (!this.#open || this.#received === declared) return;
       this.#place.take(length + CHUNK);
-      if (this.#open && this.#received > SMALL) this.#wait();
+      if (this.#open && this.#received > SMALL && !req.complete) this.#wait();
     });
+    // Before anybody listens, or the stream would begin.
+    if (!req.complete) this.#rest();
     for (const [name, pass] of this.#passing) req.on(name, pass);
+  }
+
+  /**
+   * A body that may be large begins when its turn comes, unless it came whole with its head. Where a thousand come at
+   * once, Node would read 64 KB of each before anybody else is served: so the connection rests as well. (One of HTTP/2
+   * carries others' requests, and sends no more of each than its window.)
+   */
+  async #rest(): Promise<void> {
+    const req = this.#req;
+    const { httpVersionMajor, socket } = req;
+    const canRest = httpVersionMajor === 1 && isWire(socket) && typeof socket.pause === 'function';
+    req.pause();
+    if (canRest) socket.pause();
+    // By then what came with the head was parsed.
+    await new Promise(setImmediate);
+    if (!req.complete) await turn();
+    // A read of the body would resume it as well, but not if one is under way.
+    if (canRest) socket.resume();
+    if (this.#open) req.resume();
   }
 
   /** A large body goes on when its turn comes, so that a thousand of them do not hold up a small one. */

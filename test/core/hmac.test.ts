@@ -119,6 +119,18 @@ describe('where two hashes cannot be had', () => {
   });
 
   it.each([
+    () => {
+      throw new Error('not here');
+    },
+    () => Buffer.alloc(32),
+    () => undefined,
+  ])('uses createHmac where crypto.hash does not work (%#)', (hash) => {
+    const key = keyOf(32);
+    vi.spyOn(crypto, 'hash').mockImplementation(hash as never);
+    expect(macOf(key, ['x'], 'binary')).toBe(expected(key, ['x'], 'binary'));
+  });
+
+  it.each([
     1, 65,
   ])('uses createHmac for a key of %i bytes whose two hashes give another MAC', (length) => {
     const key = keyOf(length);
@@ -127,6 +139,33 @@ describe('where two hashes cannot be had', () => {
     vi.restoreAllMocks();
     expect(hashesFor(key, 'x')).toBe(0);
     expect(hashesFor(keyOf(length), 'x')).toBe(2);
+  });
+});
+
+describe('a part that is neither text nor bytes', () => {
+  const key = keyOf(32);
+  // As an attacker's JSON could give them to a provider of somebody else's.
+  const PARTS: unknown[] = [
+    [112, 97, 121],
+    JSON.parse('{"length":-13}'),
+    { length: 3, 0: 112, 1: 97, 2: 121 },
+    7,
+    true,
+    null,
+    undefined,
+    new ArrayBuffer(3),
+  ];
+  it.each(PARTS)('is a TypeError (%#)', (part) => {
+    expect(() => macOf(key, ['pay', part as string], 'binary')).toThrow(TypeError);
+    expect(() => macOf(key, [part as string, 'pay'], 'binary')).toThrow(TypeError);
+  });
+
+  it('is taken as createHmac takes it, where it holds bytes', () => {
+    const words = new Uint16Array([0x6170, 0x2179]);
+    const mac = createHmac('sha256', key).update('pay!').digest('binary');
+    expect(macOf(key, [words as unknown as string], 'binary')).toBe(mac);
+    const view = new DataView(words.buffer) as unknown as string;
+    expect(macOf(key, [view], 'binary')).toBe(mac);
   });
 });
 

@@ -11,6 +11,7 @@ import {
   hatex,
   head,
   LAST_CHUNK,
+  type Loose,
   PAYMENT,
   post,
   serve,
@@ -30,6 +31,7 @@ function hatexOf(length: number) {
 
 /** A request's stream as far as a valve needs it. */
 class Stream extends EventEmitter {
+  complete = false;
   isPaused = false;
   pause() {
     this.isPaused = true;
@@ -169,8 +171,16 @@ describe('the rest of a large body', () => {
   const goingOn = (all: readonly Body[]) => all.filter(({ req }) => !req.isPaused).length;
   const nextTurn = () => new Promise(setImmediate);
 
+  /** So many that have begun. */
+  async function begun(count: number): Promise<Body[]> {
+    const all = Array.from({ length: count }, () => body());
+    expect(goingOn(all)).toBe(0);
+    await until(() => goingOn(all) === count);
+    return all;
+  }
+
   it('waits for its turn, of which there are a few at a time', async () => {
-    const all = Array.from({ length: 3 * PER_TURN }, () => body());
+    const all = await begun(3 * PER_TURN);
     for (const { send } of all) send(SMALL + 1);
     expect(goingOn(all)).toBe(0);
     for (let served = PER_TURN; served <= all.length; served += PER_TURN) {
@@ -179,19 +189,26 @@ describe('the rest of a large body', () => {
     }
   });
 
-  it('does not wait while the body is small, nor once it is whole', () => {
-    const [small, whole] = [body(), body(60 * KB)];
+  it('does not wait while the body is small, nor once it is whole', async () => {
+    const all = (await begun(2)) as [Body, Body];
+    const whole = body(60 * KB);
+    const [small, complete] = all;
     small.send(SMALL);
+    complete.req.complete = true;
+    complete.send(60 * KB);
+    whole.req.resume();
     whole.send(60 * KB);
-    expect(goingOn([small, whole])).toBe(2);
+    expect(goingOn([...all, whole])).toBe(3);
   });
 
   it('does not come once the body was refused', async () => {
-    const one = body();
+    const [one] = (await begun(1)) as [Body];
+    const resting = body();
     one.send(SMALL + 1);
     one.valve.shut();
-    await nextTurn();
-    expect(one.req.isPaused).toBe(true);
+    resting.valve.shut();
+    for (let n = 0; n < 3; n++) await nextTurn();
+    expect([one.req.isPaused, resting.req.isPaused]).toEqual([true, true]);
   });
 });
 
@@ -305,7 +322,8 @@ describe.each(FRAMEWORKS)('%s: the room', (framework) => {
 
 describe.each(FRAMEWORKS)('%s: a body that may be large', (framework) => {
   const CROWD = 5;
-  const { headers, body } = hatexOf(30 * KB);
+  const { headers, body: text } = hatexOf(30 * KB);
+  const body = String(text);
   const LARGE = head({ headers: { ...headers, 'content-length': `${30 * KB}` } });
   const UNKNOWN = head({ headers: { ...headers, ...CHUNKED } }, 'keep-alive');
 
@@ -317,7 +335,7 @@ describe.each(FRAMEWORKS)('%s: a body that may be large', (framework) => {
         tap(framework, (req) => {
           for (let n = 0; n < CROWD * PER_TURN; n++) turn();
           const look = () => {
-            const isBegun = req.readableDidRead || req.listenerCount('data') > 0;
+            const isBegun = req.readableDidRead || req.readableFlowing;
             seen.push(isBegun ? 'begun' : req.socket.isPaused() ? 'resting' : 'neither');
             if (seen.length < CROWD + 2) setImmediate(look);
           };
@@ -368,6 +386,88 @@ describe.each(FRAMEWORKS)('%s: a body that may be large', (framework) => {
       expect((await client.answer(2 * n + 1)).status).toBe(200);
     }
     client.socket.destroy();
+  });
+
+  const tick = () => Promise.resolve();
+  const pause = (ms: number) => new Promise((done) => setTimeout(done, ms));
+  const listen = (req: Loose) => req.on('data', () => {});
+  // What other middleware may do with a request before payproof, or beside it.
+  const BESIDE: [string, (req: Loose) => unknown][] = [
+    ['does nothing', () => undefined],
+    ['listens, and goes on later', (req) => tick().then(() => listen(req) && tick())],
+    ['listens once payproof has begun', (req) => void setImmediate(listen, req)],
+    ['has begun to read', (req) => req.read(0)],
+    [
+      'has begun to read long ago',
+      (req) => {
+        req.read(0);
+        return pause(10);
+      },
+    ],
+    [
+      'waited for something to read',
+      (req) => {
+        const look = () => {};
+        req.on('readable', look);
+        return pause(5).then(() => req.off('readable', look));
+      },
+    ],
+    ['has paused the connection', (req) => req.socket.pause()],
+    ['has paused the body', (req) => req.pause()],
+  ];
+  it.each(BESIDE)('is read where other middleware %s', async (_, look) => {
+    const app = await serve(framework, { before: [tap(framework, look)] });
+    const ways: [head: string, rest: (string | Buffer)[]][] = [
+      [UNKNOWN, [chunk(body.slice(0, 9000)), chunk(body.slice(9000)), LAST_CHUNK]],
+      [head({ headers: { ...headers, 'content-length': `${30 * KB}` } }, 'keep-alive'), [body]],
+    ];
+    const client = await Client.open(app.port);
+    let answers = 0;
+    for (const [start, rest] of ways) {
+      // A paused connection's second head would wait for whoever paused it.
+      client.send(Buffer.concat([start, ...rest].map((one) => Buffer.from(one as string))));
+      expect((await client.answer(answers++)).status).toBe(200);
+      const seen = app.nexts;
+      client.send(start);
+      await pause(20);
+      for (const one of rest) {
+        client.send(one);
+        await pause(2);
+      }
+      expect([(await client.answer(answers++)).status, app.nexts]).toEqual([200, seen + 1]);
+    }
+    client.socket.destroy();
+  });
+
+  it('is read where somebody listens from the first', async () => {
+    const app = await serve(framework);
+    const counts: number[] = [];
+    app.server.prependListener('request', (req) => {
+      let count = 0;
+      req.on('data', ({ length }) => {
+        count += length;
+      });
+      req.on('end', () => counts.push(count));
+    });
+    const client = await Client.open(app.port);
+    const rest = [chunk(body.slice(0, 1000)), chunk(body.slice(1000)), Buffer.from(LAST_CHUNK)];
+    client.send(Buffer.concat([Buffer.from(UNKNOWN), ...rest]));
+    expect((await client.answer(0)).status).toBe(200);
+    client.send(UNKNOWN);
+    await pause(20);
+    for (const one of rest) client.send(one);
+    expect([(await client.answer(1)).status, counts]).toEqual([200, [30 * KB, 30 * KB]]);
+    client.socket.destroy();
+  });
+
+  it('is served though its client closes its side behind the last chunk', async () => {
+    const app = await serve(framework);
+    for (let n = 0; n < 5; n++) {
+      const client = await Client.open(app.port, true);
+      const parts = [body.slice(0, 9000), body.slice(9000, 18_000), body.slice(18_000)].map(chunk);
+      client.socket.end(Buffer.concat([Buffer.from(UNKNOWN), ...parts, Buffer.from(LAST_CHUNK)]));
+      expect((await client.answer()).status).toBe(200);
+    }
   });
 
   it('408 if it does not come, and 413 if it has no end, though the crowd is there', async () => {
