@@ -12,7 +12,7 @@ interface Configured {
   readonly timestampHeader: string;
   readonly defaultTolerance: number;
   /** @throws WebhookError if the body is no JSON */
-  readonly restringified: (body: Uint8Array) => Uint8Array;
+  readonly restringified: (body: Uint8Array) => string | null;
   readonly keys: Keyring;
   readonly tolerance: number;
   readonly schemes: readonly string[];
@@ -157,10 +157,11 @@ function* textsWithout(
 function* bodyForms(
   body: Uint8Array,
   restringified: Configured['restringified'],
-): Generator<Uint8Array> {
+): Generator<string | Uint8Array> {
   yield body;
   try {
-    yield restringified(body);
+    const text = restringified(body);
+    if (text !== null) yield text;
   } catch {
     // It is no JSON, so this form of it does not exist.
   }

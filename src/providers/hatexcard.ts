@@ -102,18 +102,14 @@ export function hatexcard(options: HatexcardOptions): Provider<HatexcardEvent> {
   /** HMAC over the body, or over `JSON.stringify(JSON.parse(body))` as the guide's receiver has it. */
   function bodyOnly(delivery: Delivery): HatexcardEvent {
     const signature = hexSignature(delivery.header(SIGNATURE_HEADER));
-    let signed = delivery.body;
-    let keyId = signingKey(keys, signature, delivery.receivedAt, signed);
-    if (keyId === undefined) {
-      signed = restringified(delivery.body);
-      // Of most bodies these are the same bytes once more, of which the signature is known.
-      if (Buffer.compare(signed, delivery.body) !== 0) {
-        keyId = signingKey(keys, signature, delivery.receivedAt, signed);
-      }
-    }
-    if (keyId === undefined) throw new WebhookError('signature_mismatch');
+    const { body, receivedAt } = delivery;
+    const keyId = signingKey(keys, signature, receivedAt, body);
+    if (keyId !== undefined) return normalise('hatexcard/body', keyId, decodeJson(body));
+    const text = restringified(body);
+    const textKeyId = text === null ? undefined : signingKey(keys, signature, receivedAt, text);
+    if (textKeyId === undefined) throw new WebhookError('signature_mismatch');
     // From the text that matched: `{"amount":1e999}` has the signed text of `{"amount":null}`.
-    return normalise('hatexcard/body', keyId, decodeJson(signed));
+    return normalise('hatexcard/body', textKeyId, decodeJson(Buffer.from(text as string)));
   }
 
   return {
@@ -134,10 +130,16 @@ export function hatexcard(options: HatexcardOptions): Provider<HatexcardEvent> {
   };
 }
 
-/** A body that is no JSON cannot have been signed this way: a mismatch like any other. */
-function restringified(body: Uint8Array): Uint8Array {
+/**
+ * `JSON.stringify(JSON.parse(body))`, or null if that is the body once more, as it is of most.
+ *
+ * @throws WebhookError `signature_mismatch` if it is no JSON, which nobody can have signed this way
+ */
+function restringified(body: Uint8Array): string | null {
   try {
-    return Buffer.from(JSON.stringify(parseJson(body).value));
+    const { text, value } = parseJson(body);
+    const again = JSON.stringify(value);
+    return again === text ? null : again;
   } catch {
     throw new WebhookError('signature_mismatch');
   }

@@ -205,7 +205,7 @@ export const WRONG = [
       [
         HATEXCARD,
         'signingKey(keys, signature, receivedAt, `${timestamp}.`, body)',
-        'signingKey(keys, signature, receivedAt, `${timestamp}.`, restringified(body))',
+        'signingKey(keys, signature, receivedAt, `${timestamp}.`, restringified(body) ?? body)',
       ],
     ],
     tests: hatexcardTest,
@@ -215,8 +215,8 @@ export const WRONG = [
     edits: [
       [
         HATEXCARD,
-        "return normalise('hatexcard/body', keyId, decodeJson(signed));",
-        "return normalise('hatexcard/body', keyId, decodeJson(delivery.body));",
+        "return normalise('hatexcard/body', textKeyId, decodeJson(Buffer.from(text as string)));",
+        "return normalise('hatexcard/body', textKeyId, decodeJson(body));",
       ],
     ],
     tests: hatexcardTest,
