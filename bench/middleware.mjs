@@ -273,7 +273,8 @@ function summary(framework, all) {
   const faced = (/** @type {string} */ variant) => {
     const loads = (/** @type {Traffic} */ traffic) =>
       all.get(faceOf(keyOf(framework, variant, traffic))) ?? [];
-    return inTurns(loads('forged'), loads('good'), 'rate');
+    const forgedToGood = inTurns(loads('forged'), loads('good'), 'rate');
+    return { ...forgedToGood, error: errorOfMedian(forgedToGood, loads('good').flat().length) };
   };
   const variants = VARIANTS[framework]?.map((variant) => {
     const good = of(variant, 'good');
@@ -302,16 +303,23 @@ function targetsOf({ framework, variants }) {
   const title = TITLES[/** @type {'express'} */ (framework)];
   const of = (/** @type {string} */ name) =>
     /** @type {variants[number]} */ (variants.find(({ variant }) => variant === name));
-  // How far two medians of the same code are apart: the same route against itself.
-  const noise = Math.abs(1 - (of(`${HAND} again`).rateToHand.good?.median ?? 0));
-  const level = rounded(1 - noise);
   return [
     target(`${OURS} ÷ ${HAND}, ${title}`, of(OURS).rateToHand.good?.median ?? 0, '>=', 0.97),
     target(`${OURS_BODY} ÷ ${GUIDE}, ${title}`, of(OURS_BODY).rateToGuide.median, '>=', 1.05),
-    ...[OURS, OURS_BODY].map((name) =>
-      target(`forged ÷ good, ${name}, ${title}`, of(name).forgedToGood?.median ?? 0, '>=', level),
-    ),
+    ...[OURS, OURS_BODY].map((name) => {
+      const { median = 0, error = 0 } = of(name).forgedToGood ?? {};
+      return target(`forged ÷ good, ${name}, ${title}`, median, '>=', rounded(1 - error));
+    }),
   ];
+}
+
+/**
+ * The standard error of a median, from the middle half as if it were a normal distribution's.
+ *
+ * @param {{ q1: number, q3: number }} spread @param {number} count
+ */
+function errorOfMedian({ q1, q3 }, count) {
+  return rounded((1.2533 * (q3 - q1)) / 1.349 / Math.sqrt(count));
 }
 
 /** @param {any} result */

@@ -118,8 +118,8 @@ export class Valve extends EventEmitter {
     // By then what came with the head was parsed.
     await new Promise(setImmediate);
     if (!req.complete) await turn();
-    // A read of the body would resume it as well, but not if one is under way.
-    if (canRest) socket.resume();
+    // Where something is buffered, reading that resumes it in time. A read that was under way before does not.
+    if (canRest && req.readableLength === 0) socket.resume();
     if (this.#open) req.resume();
   }
 
