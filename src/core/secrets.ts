@@ -84,7 +84,7 @@ function secretKey(option: string, value: unknown): KeyObject {
   // HMAC fills keys up with NUL: a key of nothing else is the empty one.
   if (value.includes('\0')) throw new TypeError(`${option}: the secret contains a NUL character`);
   const key = createSecretKey(value, 'utf8');
-  OWN_MACS.set(key, hmacSha256(key, value));
+  OWN_MACS.set(key, Buffer.from(macOf(key, [value], 'binary'), 'binary'));
   return key;
 }
 

@@ -111,15 +111,16 @@ export class Valve extends EventEmitter {
    */
   async #rest(): Promise<void> {
     const req = this.#req;
-    const { httpVersionMajor, socket } = req;
-    const canRest = httpVersionMajor === 1 && isWire(socket) && typeof socket.pause === 'function';
+    const wire = req.httpVersionMajor === 1 && isWire(req.socket) ? req.socket : undefined;
     req.pause();
-    if (canRest) socket.pause();
+    // A host's stand-in for a connection may have neither.
+    wire?.pause?.();
     // By then what came with the head was parsed.
     await new Promise(setImmediate);
     if (!req.complete) await turn();
-    // Where something is buffered, reading that resumes it in time. A read that was under way before does not.
-    if (canRest && req.readableLength === 0) socket.resume();
+    // Below its mark a read may be under way already, and no other would resume the connection. At the mark there is
+    // none, and it goes on once some of what is buffered was taken: not earlier, or 64 KB more of each would wait here.
+    if (req.readableLength < req.readableHighWaterMark) wire?.resume?.();
     if (this.#open) req.resume();
   }
 

@@ -1,6 +1,7 @@
 import crypto, { createHmac, createSecretKey, type KeyObject } from 'node:crypto';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { hmacSha256, macOf, type Parts } from '../../src/core/hmac.ts';
+import { keyring, signingKey } from '../../src/core/secrets.ts';
 
 /** What a message may have for its MAC to be made from two hashes, in bytes. */
 const SHORT = 8192;
@@ -103,6 +104,14 @@ describe('macOf', () => {
       hashesFor(some, ...parts);
     }
   });
+});
+
+it('a keyring has the blocks of its keys from the first: a signature takes two hashes', () => {
+  const keys = keyring('secret', ['one', 'x'.repeat(65)]);
+  const hash = vi.spyOn(crypto, 'hash');
+  const hmac = createHmac('sha256', 'one').update('text').digest();
+  expect(signingKey(keys, hmac, new Date(), 'text')).toBe('secret#1');
+  expect(hash).toHaveBeenCalledTimes(4);
 });
 
 describe('where two hashes cannot be had', () => {

@@ -1,6 +1,8 @@
 import { EventEmitter } from 'node:events';
 import type { IncomingMessage } from 'node:http';
+import { PassThrough } from 'node:stream';
 import { afterEach, describe, expect, it } from 'vitest';
+import { readBody } from '../../src/http/body.ts';
 import { ROOM, roomTaken, SMALL, Valve } from '../../src/http/room.ts';
 import { PER_TURN, turn } from '../../src/http/turns.ts';
 import { FRAMEWORKS } from '../servers.ts';
@@ -210,6 +212,17 @@ describe('the rest of a large body', () => {
     for (let n = 0; n < 3; n++) await nextTurn();
     expect([one.req.isPaused, resting.req.isPaused]).toEqual([true, true]);
   });
+});
+
+it('a body is read where a stand-in for a connection can neither pause nor resume', async () => {
+  const socket = Object.assign(new EventEmitter(), { end() {}, destroy() {} });
+  const req = Object.assign(new PassThrough(), { headers: {}, httpVersionMajor: 1, socket });
+  const reading = { limit: 100, bodyTimeout: 5_000, consumedAdvice: '' };
+  const arrival = { req: req as never, rawBody: undefined, body: undefined };
+  const read = readBody(arrival, null, reading);
+  req.end('{}');
+  const { candidates } = await read;
+  expect(`${candidates}`).toBe('{}');
 });
 
 describe('turns', () => {
@@ -436,6 +449,20 @@ describe.each(FRAMEWORKS)('%s: a body that may be large', (framework) => {
       }
       expect([(await client.answer(answers++)).status, app.nexts]).toEqual([200, seen + 1]);
     }
+    client.socket.destroy();
+  });
+
+  it('is read where other middleware has begun to read behind its first chunk', async () => {
+    const look = (req: Loose) => until(() => req.readableLength > 0).then(() => req.read(0));
+    const app = await serve(framework, { before: [tap(framework, look)] });
+    const client = await Client.open(app.port);
+    client.send(UNKNOWN).send(chunk(body.slice(0, 1000)));
+    await pause(50);
+    const answer = client
+      .send(chunk(body.slice(1000)))
+      .send(LAST_CHUNK)
+      .answer();
+    expect(await Promise.race([answer, pause(2000)])).toMatchObject({ status: 200 });
     client.socket.destroy();
   });
 
