@@ -1,5 +1,5 @@
 /** The same JSON object with the lines of an order before its own fields: long, without long strings. */
-export function withLines(json: string): string {
+export function withLines(json: string, lines = 100): string {
   const line = '{"name":"Kafe Rebo","list":[1,{}]},';
-  return json.replace('{', `{"lines":[${line.repeat(100)}{}],`);
+  return json.replace('{', `{"lines":[${line.repeat(lines)}{}],`);
 }

@@ -61,6 +61,10 @@ export interface WebhookErrorOptions {
  */
 export class WebhookError extends Error {
   override readonly name = 'WebhookError';
+  static {
+    Object.defineProperty(WebhookError.prototype, BRAND, { value: true });
+  }
+
   /** What went wrong, for logs and metrics. Not for the client. */
   readonly code: WebhookErrorCode;
   /** The HTTP status of the answer. */
@@ -94,7 +98,6 @@ export class WebhookError extends Error {
     this.statusCode = status;
     this.expose = expose;
     this.headers = { ...headers };
-    Object.defineProperty(this, BRAND, { value: true });
     // Express shows the stack to the client outside production. Frames would tell apart what must
     // look the same, and show paths, and tell the owner nothing: the cause is not in this code.
     this.stack = `WebhookError: ${this.message}`;

@@ -35,7 +35,8 @@ function inBlocks(bytes: Buffer): string {
   return text;
 }
 
-function asBuffer(bytes: Uint8Array): Buffer {
+/** The same bytes. */
+export function asBuffer(bytes: Uint8Array): Buffer {
   return Buffer.isBuffer(bytes)
     ? bytes
     : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);

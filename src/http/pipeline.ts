@@ -179,8 +179,8 @@ export function pipeline<Request>(
       // Written out: a copy of what they share would take longer than all of a delivery's checks.
       const deliveries = body.candidates.map(
         (body): Delivery => ({ header, query, contentType, body, receivedAt }),
-      );
-      const judge = select(providers, deliveries[0] as Delivery);
+      ) as [Delivery, ...Delivery[]];
+      const judge = select(providers, deliveries[0]);
       progress.provider = judge.name;
       if (!judge.contentTypes.includes(contentType)) {
         throw new WebhookError('content_type_unsupported');
@@ -272,23 +272,20 @@ function queryOf(url: string): Delivery['query'] {
 function authenticate(
   judge: Provider,
   body: Body,
-  deliveries: readonly Delivery[],
+  deliveries: readonly [Delivery, ...Delivery[]],
   consumedAdvice: string,
 ): ProviderEvent {
-  let mismatch: unknown;
+  if (body.source !== 'reserialized') return judge.authenticate(deliveries[0]);
   for (const one of deliveries) {
     try {
       return judge.authenticate(one);
     } catch (error) {
       if (!isWebhookError(error) || error.code !== 'signature_mismatch') throw error;
-      mismatch = error;
     }
   }
   // It may be forged, or the parser lost what was signed (`1.10` became `1.1`): not authenticated
   // either way, and the sender tries again once the parser was moved.
-  throw body.source === 'reserialized'
-    ? new WebhookError('body_consumed', { message: consumedAdvice })
-    : mismatch;
+  throw new WebhookError('body_consumed', { message: consumedAdvice });
 }
 
 function facts<Request>({ req, url }: Exchange<Request>, { bodyLength }: Progress): RequestFacts {

@@ -6,8 +6,6 @@ import { hmacSha256 } from '../core/hmac.ts';
 import {
   decodeJson,
   exactIn,
-  hasInexact,
-  inexactInCapitals,
   isObject,
   type JsonObject,
   type ParsedJson,
@@ -281,9 +279,9 @@ function normalise(
 ): DexchangeEvent {
   const { value } = parsed;
   const told = toldIn(value);
-  // The amounts in capitals, as most are, or else any number.
-  const exact = exactIn(parsed, told.hasOtherAmounts ? hasInexact : INEXACT_AMOUNT);
-  const amounts = exact === value ? told : toldIn(exact);
+  const amounts: { AMOUNT?: unknown; FEE?: unknown } = told.hasOtherAmounts
+    ? toldIn(exactIn(parsed))
+    : exactIn(parsed, AMOUNTS);
   const status = statusOf(told);
   const type = statusType(status);
   const paymentId = textOrNull(value.id);
@@ -331,7 +329,7 @@ type ToldName = (typeof TOLD)[number];
 /** Their values, and whether an amount is told in another spelling than capitals. */
 type Told = Record<ToldName, unknown> & { hasOtherAmounts: boolean };
 const IS_TOLD: ReadonlySet<string> = new Set(TOLD);
-const INEXACT_AMOUNT = inexactInCapitals('AMOUNT', 'FEE');
+const AMOUNTS = { names: ['AMOUNT', 'FEE'] };
 
 /** @throws WebhookError `field_ambiguous` if two spellings disagree */
 function toldIn(fields: JsonObject): Told {

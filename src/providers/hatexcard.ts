@@ -1,7 +1,14 @@
 import type { Delivery } from '../core/delivery.ts';
 import { WebhookError } from '../core/errors.ts';
 import { digest, eventId, type PaymentEventType, type ProviderEvent } from '../core/event.ts';
-import { decodeJson, isObject, type JsonDocument, parseJson, textOrNull } from '../core/json.ts';
+import {
+  decodeJson,
+  isAsStringified,
+  isObject,
+  type JsonDocument,
+  parseJson,
+  textOrNull,
+} from '../core/json.ts';
 import { money } from '../core/money.ts';
 import { boundedNumber, knownOptions } from '../core/options.ts';
 import type { Provider } from '../core/provider.ts';
@@ -96,7 +103,7 @@ export function hatexcard(options: HatexcardOptions): Provider<HatexcardEvent> {
     const { body, receivedAt } = delivery;
     const keyId = signingKey(keys, signature, receivedAt, `${timestamp}.`, body);
     if (keyId === undefined) throw new WebhookError('signature_mismatch');
-    return normalise('hatexcard/timestamped', keyId, decodeJson(body));
+    return normalise('hatexcard/timestamped', keyId, decodeJson(body, AMOUNTS));
   }
 
   /** HMAC over the body, or over `JSON.stringify(JSON.parse(body))` as the guide's receiver has it. */
@@ -104,7 +111,7 @@ export function hatexcard(options: HatexcardOptions): Provider<HatexcardEvent> {
     const signature = hexSignature(delivery.header(SIGNATURE_HEADER));
     const { body, receivedAt } = delivery;
     const keyId = signingKey(keys, signature, receivedAt, body);
-    if (keyId !== undefined) return normalise('hatexcard/body', keyId, decodeJson(body));
+    if (keyId !== undefined) return normalise('hatexcard/body', keyId, decodeJson(body, AMOUNTS));
     const text = restringified(body);
     const textKeyId = text === null ? undefined : signingKey(keys, signature, receivedAt, text);
     if (textKeyId === undefined) throw new WebhookError('signature_mismatch');
@@ -137,6 +144,7 @@ export function hatexcard(options: HatexcardOptions): Provider<HatexcardEvent> {
  */
 function restringified(body: Uint8Array): string | null {
   try {
+    if (isAsStringified(body)) return null;
     const { text, value } = parseJson(body);
     const again = JSON.stringify(value);
     return again === text ? null : again;
@@ -171,6 +179,8 @@ function normalise(scheme: string, keyId: string, { value, exact }: JsonDocument
     payload,
   };
 }
+
+const AMOUNTS = { names: ['amount', 'amount_received', 'api_fee'], within: 'data' };
 
 function eventType(event: unknown): PaymentEventType {
   if (event === 'payment.success' || event === 'payment.succeeded') return 'payment.succeeded';

@@ -4,7 +4,6 @@ import { digest, eventId, type PaymentEventType, type ProviderEvent } from '../c
 import { decodeForm } from '../core/form.ts';
 import {
   exactIn,
-  inexactNamed,
   isObject,
   type JsonDocument,
   type JsonObject,
@@ -122,7 +121,9 @@ export function hitpay(options: HitPayOptions): Provider<HitPayEvent> {
     const keyId = signingKey(eventKeys, signature, delivery.receivedAt, delivery.body);
     if (keyId === undefined) throw new WebhookError('signature_mismatch');
     const parsed = parseJson(delivery.body);
-    return normaliseEvent(keyId, { value: parsed.value, exact: exactIn(parsed, INEXACT_AMOUNT) });
+    // Payments have amounts of their own.
+    const exact = exactIn(parsed, 'payments' in parsed.value ? undefined : AMOUNTS);
+    return normaliseEvent(keyId, { value: parsed.value, exact });
   }
 
   return {
@@ -419,8 +420,7 @@ function normaliseEvent(keyId: string, document: JsonDocument): HitPayEvent {
   };
 }
 
-/** Of `refunded_amount` as well, whose name ends like this. */
-const INEXACT_AMOUNT = inexactNamed('amount');
+const AMOUNTS = { names: ['amount', 'refunded_amount'] };
 
 type Facts = Partial<Omit<ProviderEvent, 'payload'>> & { provider?: never; scheme?: never };
 

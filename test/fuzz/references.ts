@@ -311,15 +311,6 @@ export function isSame(a: unknown, b: unknown): boolean {
   );
 }
 
-/** The numbers of a name, at all levels; null where there was one. */
-export function numbersNamed(name: string, value: unknown): unknown[] {
-  if (typeof value !== 'object' || value === null) return [];
-  return Object.entries(value).flatMap(([key, one]) => {
-    const isNumber = typeof one === 'number' || one === null;
-    return key === name && !Array.isArray(value) && isNumber ? [one] : numbersNamed(name, one);
-  });
-}
-
 // ---- Money ---------------------------------------------------------------------------------------
 
 /** Decimals of ISO 4217 for some of its codes; the others that are tried are not in it. */
