@@ -48,6 +48,11 @@ export class Place {
     while (taken > room) largest().#evict();
   }
 
+  /** Gives back what it took for a time. */
+  giveBack(bytes: number): void {
+    this.#count(Math.max(0, this.#bytes - bytes));
+  }
+
   /** Frees it. */
   leave(): void {
     this.#count(0);
@@ -112,24 +117,28 @@ export class Valve extends EventEmitter {
   async #rest(): Promise<void> {
     const req = this.#req;
     const wire = req.httpVersionMajor === 1 && isWire(req.socket) ? req.socket : undefined;
-    req.pause();
     // A host's stand-in for a connection may have neither.
     wire?.pause?.();
-    // By then what came with the head was parsed.
-    await new Promise(setImmediate);
-    if (!req.complete) await turn();
+    await this.#wait();
     // Below its mark a read may be under way already, and no other would resume the connection. At the mark there is
     // none, and it goes on once some of what is buffered was taken: not earlier, or 64 KB more of each would wait here.
     if (req.readableLength < req.readableHighWaterMark) wire?.resume?.();
-    if (this.#open) req.resume();
   }
 
   /** A large body goes on when its turn comes, so that a thousand of them do not hold up a small one. */
-  #wait(): void {
-    this.#req.pause();
-    turn().then(() => {
-      if (this.#open) this.#req.resume();
-    });
+  async #wait(): Promise<void> {
+    const req = this.#req;
+    req.pause();
+    // By then what came with the head, or with a chunk, was parsed.
+    await new Promise(setImmediate);
+    if (!req.complete) {
+      const { readableLength = 0 } = req;
+      // What is buffered takes room as well, until it passes.
+      this.#place.take(readableLength);
+      await turn();
+      this.#place.giveBack(readableLength);
+    }
+    if (this.#open) req.resume();
   }
 
   /** Nothing more passes, and the room is free. */

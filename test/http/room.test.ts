@@ -35,6 +35,7 @@ function hatexOf(length: number) {
 class Stream extends EventEmitter {
   complete = false;
   isPaused = false;
+  readableLength: number | undefined = 0;
   pause() {
     this.isPaused = true;
   }
@@ -184,6 +185,8 @@ describe('the rest of a large body', () => {
   it('waits for its turn, of which there are a few at a time', async () => {
     const all = await begun(3 * PER_TURN);
     for (const { send } of all) send(SMALL + 1);
+    // Of what came with that chunk.
+    await nextTurn();
     expect(goingOn(all)).toBe(0);
     for (let served = PER_TURN; served <= all.length; served += PER_TURN) {
       await nextTurn();
@@ -201,6 +204,57 @@ describe('the rest of a large body', () => {
     whole.req.resume();
     whole.send(60 * KB);
     expect(goingOn([...all, whole])).toBe(3);
+  });
+
+  it('does not wait for a turn once all of it is there', async () => {
+    const all = await begun(2 * PER_TURN);
+    for (const { send } of all) send(SMALL + 1);
+    const last = all.at(-1) as Body;
+    last.req.complete = true;
+    await nextTurn();
+    expect(goingOn(all)).toBe(1);
+    expect(last.req.isPaused).toBe(false);
+  });
+
+  it('takes room for what is buffered while it waits, and only then', async () => {
+    const [one] = (await begun(1)) as [Body];
+    one.send(SMALL + 1);
+    const passed = roomTaken();
+    const resting = body();
+    one.req.readableLength = 40 * KB;
+    resting.req.readableLength = 60 * KB;
+    for (let n = 0; n < PER_TURN; n++) turn();
+    expect(roomTaken()).toBe(passed);
+    await nextTurn();
+    expect(roomTaken()).toBe(passed + 100 * KB);
+    await until(() => !resting.req.isPaused);
+    expect(one.req.isPaused).toBe(false);
+    expect(roomTaken()).toBe(passed);
+  });
+
+  it('puts out who waits where others need the room, once', async () => {
+    const first = body();
+    first.req.readableLength = ROOM - 100 * KB;
+    const second = body();
+    second.req.readableLength = 110 * KB;
+    for (let n = 0; n < PER_TURN; n++) turn();
+    await nextTurn();
+    expect([first.errors.length, second.errors.length]).toEqual([1, 0]);
+    expect(first.errors[0]).toMatchObject({ code: 'body_too_large' });
+    expect(roomTaken()).toBe(110 * KB);
+    await until(() => !second.req.isPaused);
+    expect(first.req.isPaused).toBe(true);
+    expect(roomTaken()).toBe(0);
+  });
+
+  it('waits also where a stand-in for a request does not tell what is buffered', async () => {
+    const one = body();
+    one.req.readableLength = undefined;
+    for (let n = 0; n < PER_TURN; n++) turn();
+    await nextTurn();
+    expect([one.req.isPaused, roomTaken()]).toEqual([true, 0]);
+    await until(() => !one.req.isPaused);
+    expect(roomTaken()).toBe(0);
   });
 
   it('does not come once the body was refused', async () => {
