@@ -67,25 +67,29 @@ export function paymentWebhook<Chooser extends KoaContext = Context>(
     const { req, res, request, originalUrl: url } = ctx;
     const rawBody = request.rawBody ?? req.rawBody;
     const body = request.body ?? req.body;
-    const received = receive({ req, res, request: ctx as Chooser, rawBody, body, url });
-    // Not awaited: that would throw a refusal anew, which takes longer than its MAC.
-    return received.then(async ({ event, claim, bytes, run, fail }) => {
-      if (!run) {
-        ctx.status = 200;
-        return;
-      }
-      if (bytes) {
-        request.rawBody = bytes;
-        request.body ??= event.payload;
-      }
-      ctx.state.paymentEvent = event as PaymentEvent;
-      ctx.state.paymentClaim = claim;
-      try {
-        return await next();
-      } catch (error) {
-        fail();
-        throw failure(error);
-      }
+    const { event, claim, bytes, run, fail } = await receive({
+      req,
+      res,
+      request: ctx as Chooser,
+      rawBody,
+      body,
+      url,
     });
+    if (!run) {
+      ctx.status = 200;
+      return;
+    }
+    if (bytes) {
+      request.rawBody = bytes;
+      request.body ??= event.payload;
+    }
+    ctx.state.paymentEvent = event as PaymentEvent;
+    ctx.state.paymentClaim = claim;
+    try {
+      return await next();
+    } catch (error) {
+      fail();
+      throw failure(error);
+    }
   };
 }

@@ -84,43 +84,58 @@ const STREAM_ERRORS: Readonly<Record<string, WebhookErrorCode>> = {
 /** `raw-body` has no deadline and does not notice a stream that closes without a word. */
 function readStream(req: IncomingMessage, { limit, bodyTimeout }: Reading): Promise<Body> {
   return new Promise((resolve, reject) => {
-    let timer: NodeJS.Timeout | undefined;
     const length = req.headers['content-length'] ?? null;
     // A small body is read as it is. Of one whose length says that it is too large nothing is read.
     const declared = Number(length ?? Number.NaN);
     const valve = declared <= SMALL || declared > limit ? null : new Valve(req, declared);
+    let unwatch: (() => void) | undefined;
     const settle = (): void => {
       clearImmediate(watching);
       valve?.shut();
-      if (timer === undefined) return;
-      clearTimeout(timer);
-      req.off('close', onClose);
-      req.off('data', onChunk);
-      place.leave();
+      unwatch?.();
     };
     const fail = (error: WebhookError): void => {
       settle();
       reject(error);
     };
-    // Of a small body only the chunks count, for it can come byte by byte.
-    const place = new Place(fail);
-    const onChunk = (): void => place.take(CHUNK);
-    const refuse = (code: WebhookErrorCode): void => fail(new WebhookError(code));
-    const onClose = (): void => refuse('body_aborted');
     // Most bodies are there with their head: only the others are worth a deadline and a watch.
     const watching = setImmediate(() => {
-      timer = setTimeout(() => refuse('body_timeout'), bodyTimeout);
-      req.on('close', onClose);
-      if (valve === null) req.on('data', onChunk);
-      if (req.closed) onClose();
+      unwatch = watch(req, valve === null, bodyTimeout, fail);
+      if (req.closed) fail(new WebhookError('body_aborted'));
     });
     getRawBody((valve ?? req) as IncomingMessage, { limit, length }, (error, bytes) => {
       if (isWebhookError(error)) return fail(error);
-      if (error) return refuse(STREAM_ERRORS[error.type] ?? 'body_aborted');
+      if (error) return fail(new WebhookError(STREAM_ERRORS[error.type] ?? 'body_aborted'));
       settle();
       resolve({ candidates: [bytes], source: 'stream' });
     });
   });
+}
+
+/**
+ * Sees to it that a body that is not there at once arrives in time.
+ *
+ * @param isSmall whether its chunks take room: a small body can come byte by byte
+ * @returns ends the watch
+ */
+function watch(
+  req: IncomingMessage,
+  isSmall: boolean,
+  bodyTimeout: number,
+  fail: (error: WebhookError) => void,
+): () => void {
+  const place = new Place(fail);
+  const onChunk = (): void => place.take(CHUNK);
+  const onClose = (): void => fail(new WebhookError('body_aborted'));
+  const timer = setTimeout(() => fail(new WebhookError('body_timeout')), bodyTimeout);
+  req.on('close', onClose);
+  if (isSmall) req.on('data', onChunk);
+  return () => {
+    clearTimeout(timer);
+    req.off('close', onClose);
+    req.off('data', onChunk);
+    place.leave();
+  };
 }
 
 function bytesOf(value: unknown): Uint8Array | undefined {

@@ -519,8 +519,13 @@ export const WRONG = [
     edits: [
       [
         'src/koa.ts',
-        'return received.then(async (',
-        'if (await received.then(() => false, () => true)) return next();\n    return received.then(async (',
+        'const { event, claim, bytes, run, fail } = await receive({',
+        'let refusal: unknown;\n    const { event, claim, bytes, run, fail } = await receive({',
+      ],
+      [
+        'src/koa.ts',
+        '      url,\n    });\n    if (!run) {',
+        '      url,\n    }).catch((error: unknown) => {\n      refusal = error;\n      return { event: {} as never, claim: {} as never, bytes: null, run: true, fail() {} };\n    });\n    if (refusal) return next();\n    if (!run) {',
       ],
     ],
     tests: 'test/http/vectors.test.ts',
@@ -577,8 +582,8 @@ export const WRONG = [
     edits: [
       [
         BODY,
-        "timer = setTimeout(() => refuse('body_timeout'), bodyTimeout);",
-        "timer = setTimeout(() => refuse('body_timeout'), 2 ** 31 - 1);\n      timer.unref();\n      void bodyTimeout;",
+        "const timer = setTimeout(() => fail(new WebhookError('body_timeout')), bodyTimeout);",
+        "const timer = setTimeout(() => fail(new WebhookError('body_timeout')), 2 ** 31 - 1);\n  timer.unref();\n  void bodyTimeout;",
       ],
     ],
     tests: 'test/http/body.test.ts',
