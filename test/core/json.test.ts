@@ -393,6 +393,7 @@ describe('exactIn, where only some numbers are read', () => {
     '{"n":1',
     '{"n":0.5,"data":{"id":"x","amount":1,"fee":2,"c":{"d":{}}}',
     '{"amount":1000,"amount":1e3',
+    '{"amount":"5","amount":1500',
   ])('does not search through a long text that begins with them: %s', (beginning) => {
     const text = `${beginning},"x":[1e3,12345678901234567],"s":"${'x'.repeat(9_000)}"}`;
     const parsed = parseJson(Buffer.from(text));
@@ -400,7 +401,23 @@ describe('exactIn, where only some numbers are read', () => {
     expect(exactIn(parsed)).not.toEqual(parsed.value);
   });
 
+  it('searches through a text that is not long, or does not begin with them', () => {
+    const twice = '"amount":1000,"amount":1e3';
+    const read = (text: string) => exactIn(parseJson(Buffer.from(text)), AMOUNTS).amount;
+    const ofLength = (length: number) =>
+      `{${twice},"s":"${'x'.repeat(length - 35)}"}`.padEnd(length);
+    expect([ofLength(8191).length, read(ofLength(8191))]).toEqual([8191, null]);
+    expect([ofLength(8192).length, read(ofLength(8192))]).toEqual([8192, 1000]);
+    const late = (before: number) =>
+      `{"a":"${'x'.repeat(before)}",${twice},"s":"${'x'.repeat(9_000)}"}`;
+    expect([read(late(900)), read(late(1_100))]).toEqual([1000, null]);
+  });
+
   it('reads them at the top where no object is named', () => {
+    const odd = parseJson(
+      Buffer.from(`{"undefined":{"amount":7e0},"amount":1500,"s":"${'x'.repeat(9_000)}"}`),
+    );
+    expect(exactIn(odd, { names: ['amount'] })).toBe(odd.value);
     const beginning = '{"data":{"amount":7},"amount":1500,"n":1e3';
     const parsed = parseJson(Buffer.from(`${beginning},"s":"${'x'.repeat(9_000)}"}`));
     expect(exactIn(parsed, { names: ['amount'] })).toBe(parsed.value);
@@ -446,6 +463,7 @@ describe('isAsStringified', () => {
     ['an escaped letter', '{"a":"\\u0061"}'],
     ['an escaped letter in a name', '{"\\u0061":1}'],
     ['an index among the names', '{"b":1,"1":2}'],
+    ['a longer index', '{"b":1,"10":2}'],
     ['a name twice', '{"amount":1,"amount":9}'],
     ['a name twice, with others between', '{"a":1,"b":"x","a":1}'],
   ])('does not hold for %s', (_, text) => {
