@@ -40,9 +40,9 @@ export interface NumbersRead {
  *
  * @throws WebhookError `body_malformed`
  */
-export function decodeJson(body: Uint8Array, read?: NumbersRead): JsonDocument {
+export function decodeJson(body: Uint8Array): JsonDocument {
   const parsed = parseJson(body);
-  return { value: parsed.value, exact: exactIn(parsed, read) };
+  return { value: parsed.value, exact: exactIn(parsed) };
 }
 
 /**
@@ -175,7 +175,8 @@ const MEMBER = new RegExp(
 
 /**
  * Whether the numbers that are read are found exact at the beginning of the text, where most senders have them.
- * (Of two members of one name the last holds; where both are the same number, it is enough that one is exact.)
+ * (Of two members of one name, or two such objects, the last holds; where both have the same number, it is enough
+ * that one is exact.)
  */
 function beginsWithExact(text: string, value: JsonObject, { names, within }: NumbersRead): boolean {
   const beginning = text.slice(0, BEGINNING);

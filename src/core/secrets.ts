@@ -172,16 +172,19 @@ function isToken(key: KeyObject, token: string): boolean {
 
 function isMac(key: KeyObject, parts: Parts, expected: Uint8Array): boolean {
   // Through a text: a fresh buffer costs more than the hash of a small body.
-  COMPUTED.write(macOf(key, parts, 'binary'), 'binary');
-  return timingSafeEqual(COMPUTED, expected);
+  const written = COMPUTED.write(macOf(key, parts, 'binary'), 'binary');
+  return timingSafeEqual(COMPUTED, expected) && written === COMPUTED.length;
 }
 
 function isMacText(key: KeyObject, parts: Parts, expected: Uint8Array): boolean {
-  COMPUTED_TEXT.write(macOf(key, parts, 'base64url'), 'latin1');
-  return timingSafeEqual(COMPUTED_TEXT, expected);
+  const written = COMPUTED_TEXT.write(macOf(key, parts, 'base64url'), 'latin1');
+  return timingSafeEqual(COMPUTED_TEXT, expected) && written === COMPUTED_TEXT.length;
 }
 
-/** Where MACs are put to be compared; nothing else reads them. */
+/**
+ * Where MACs are put to be compared; nothing else reads them. Of what another's patch of `crypto` cut short the end of
+ * an earlier one would stand there still.
+ */
 const COMPUTED = Buffer.alloc(32);
 const COMPUTED_TEXT = Buffer.alloc(43);
 const SENT_TEXT = Buffer.alloc(43);

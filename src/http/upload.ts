@@ -33,6 +33,8 @@ export function stopUpload(req: IncomingMessage, res: ServerResponse): Promise<v
     // One that was reset counts as complete, though what it brought may stand unread.
     return req.readableEnded ? null : stopStream(req, stream);
   }
+  // Express' final handler would wait for the end of what other middleware, which listens to `readable`, leaves there.
+  if (req.listenerCount('readable') > 0) req.readable = false;
   if (req.complete || req.destroyed || !hasBody(req) || !isWire(req.socket)) return null;
   // Node's parser pushes what it reads: none of it is kept, and the first push stops it. What is buffered flows off
   // to nobody, chunk by chunk: a read of a paused stream would copy all of it into one.

@@ -2,7 +2,7 @@ import type { Delivery } from '../core/delivery.ts';
 import { WebhookError } from '../core/errors.ts';
 import { digest, eventId, type PaymentEventType, type ProviderEvent } from '../core/event.ts';
 import {
-  decodeJson,
+  exactIn,
   isAsStringified,
   isObject,
   type JsonDocument,
@@ -103,7 +103,7 @@ export function hatexcard(options: HatexcardOptions): Provider<HatexcardEvent> {
     const { body, receivedAt } = delivery;
     const keyId = signingKey(keys, signature, receivedAt, `${timestamp}.`, body);
     if (keyId === undefined) throw new WebhookError('signature_mismatch');
-    return normalise('hatexcard/timestamped', keyId, decodeJson(body, AMOUNTS));
+    return normalise('hatexcard/timestamped', keyId, documentIn(body));
   }
 
   /** HMAC over the body, or over `JSON.stringify(JSON.parse(body))` as the guide's receiver has it. */
@@ -111,12 +111,12 @@ export function hatexcard(options: HatexcardOptions): Provider<HatexcardEvent> {
     const signature = hexSignature(delivery.header(SIGNATURE_HEADER));
     const { body, receivedAt } = delivery;
     const keyId = signingKey(keys, signature, receivedAt, body);
-    if (keyId !== undefined) return normalise('hatexcard/body', keyId, decodeJson(body, AMOUNTS));
+    if (keyId !== undefined) return normalise('hatexcard/body', keyId, documentIn(body));
     const text = restringified(body);
     const textKeyId = text === null ? undefined : signingKey(keys, signature, receivedAt, text);
     if (textKeyId === undefined) throw new WebhookError('signature_mismatch');
     // From the text that matched: `{"amount":1e999}` has the signed text of `{"amount":null}`.
-    return normalise('hatexcard/body', textKeyId, decodeJson(Buffer.from(text as string)));
+    return normalise('hatexcard/body', textKeyId, documentIn(Buffer.from(text as string)));
   }
 
   return {
@@ -178,6 +178,12 @@ function normalise(scheme: string, keyId: string, { value, exact }: JsonDocument
     occurredAt: instant(value.created ?? value.timestamp),
     payload,
   };
+}
+
+/** @throws WebhookError `body_malformed` */
+function documentIn(body: Uint8Array): JsonDocument {
+  const parsed = parseJson(body);
+  return { value: parsed.value, exact: exactIn(parsed, AMOUNTS) };
 }
 
 const AMOUNTS = { names: ['amount', 'amount_received', 'api_fee'], within: 'data' };

@@ -1,7 +1,7 @@
 import crypto, { createHmac, createSecretKey, type KeyObject } from 'node:crypto';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { hmacSha256, macOf, type Parts } from '../../src/core/hmac.ts';
-import { keyring, signingKey } from '../../src/core/secrets.ts';
+import { keyring, signingKey, signingKeyOfText } from '../../src/core/secrets.ts';
 
 /** What a message may have for its MAC to be made from two hashes, in bytes. */
 const SHORT = 8192;
@@ -148,6 +148,25 @@ describe('where two hashes cannot be had', () => {
     vi.restoreAllMocks();
     expect(hashesFor(key, 'x')).toBe(0);
     expect(hashesFor(keyOf(length), 'x')).toBe(2);
+  });
+});
+
+describe('a MAC that another patch of crypto cut short', () => {
+  const NOW = new Date();
+  const keys = keyring('secret', 'whsec_of_a_merchant');
+  const digestOf = (text: string) =>
+    createHmac('sha256', 'whsec_of_a_merchant').update(text).digest();
+
+  it.each([0, 16, 31])('matches no earlier one (%i bytes)', (length) => {
+    const mac = digestOf('first');
+    const text = mac.toString('base64url');
+    expect(signingKey(keys, mac, NOW, 'first')).toBe('secret#1');
+    vi.spyOn(crypto, 'hash').mockReturnValue(mac.toString('binary').slice(0, length) as never);
+    expect(signingKey(keys, mac, NOW, 'second')).toBeUndefined();
+    vi.restoreAllMocks();
+    expect(signingKeyOfText(keys, text, NOW, 'first')).toBe('secret#1');
+    vi.spyOn(crypto, 'hash').mockReturnValue(text.slice(0, length) as never);
+    expect(signingKeyOfText(keys, text, NOW, 'second')).toBeUndefined();
   });
 });
 

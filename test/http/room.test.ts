@@ -124,6 +124,14 @@ describe('the room of unfinished bodies', () => {
     expect(small.errors).toEqual([]);
   });
 
+  it('takes nothing for one of exactly that size', () => {
+    const one = body();
+    one.send(SMALL - 512);
+    expect(roomTaken()).toBe(0);
+    one.send(1);
+    expect(roomTaken()).toBeGreaterThan(SMALL);
+  });
+
   it('counts what a chunk needs beside its bytes', () => {
     const one = body();
     for (let n = 0; n < ROOM / 256 && one.errors.length === 0; n++) one.send(1);
@@ -503,6 +511,21 @@ describe.each(FRAMEWORKS)('%s: a body that may be large', (framework) => {
       }
       expect([(await client.answer(answers++)).status, app.nexts]).toEqual([200, seen + 1]);
     }
+    client.socket.destroy();
+  });
+
+  it.each([
+    ['large', body, 408],
+    ['small', '{}', 408],
+  ])('is refused in time where other middleware keeps waiting for something to read: %s', async (_, sent, status) => {
+    const before = [tap(framework, (req) => req.on('readable', () => {}))];
+    const app = await serve(framework, { before, options: { bodyTimeout: 50 } });
+    const client = await Client.open(app.port);
+    const start = head(
+      { headers: { ...headers, 'content-length': `${sent.length}` } },
+      'keep-alive',
+    );
+    expect((await client.send(start + sent).answer()).status).toBe(status);
     client.socket.destroy();
   });
 

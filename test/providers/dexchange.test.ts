@@ -12,7 +12,7 @@ import {
   verify,
 } from '../../src/index.ts';
 import { code, codeOf, everythingShown, thrown } from '../core/code.ts';
-import { withLines } from '../long-body.ts';
+import { withLines, withText } from '../long-body.ts';
 
 const SECRET = 'token-secret-of-the-tests';
 const API_KEY = 'api-key-of-the-tests';
@@ -523,6 +523,19 @@ describe('dexchange: the event', () => {
     [1e300],
   ])('COMPLETED_AT %j is no time', (COMPLETED_AT) => {
     expect(deliver({ body: { ...BODY, COMPLETED_AT } }).occurredAt).toBeNull();
+  });
+
+  it.each(['AMOUNT', 'FEE'])('%s that is not exact is none, however long the body is', (name) => {
+    for (const number of ['1e3', '75.0000000000000001']) {
+      const body = JSON.stringify({ ...BODY, [name]: 'HERE' }).replace('"HERE"', number);
+      for (const text of [body, withLines(body), withText(body)]) {
+        const { amount, fee } = deliver({ body: text });
+        expect([amount, fee].map((one) => one === null)).toEqual([
+          name === 'AMOUNT',
+          name === 'FEE',
+        ]);
+      }
+    }
   });
 
   it('has one id for one fact, over spellings and proofs', () => {

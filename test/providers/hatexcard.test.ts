@@ -2,7 +2,7 @@ import { createHmac } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { type HatexcardEvent, type HatexcardOptions, hatexcard, verify } from '../../src/index.ts';
 import { code, everythingShown, thrown } from '../core/code.ts';
-import { withLines } from '../long-body.ts';
+import { withLines, withText } from '../long-body.ts';
 
 const SECRET = 'whsec_0123456789abcdef';
 const NOW = 1_795_000_000;
@@ -481,6 +481,8 @@ describe('hatexcard: the event', () => {
       (body: string) => body.replace('"HERE"', '1500.0000000000001'),
       (body: string) => withLines(body.replace('"HERE"', '1e3')),
       (body: string) => withLines(body.replace('"HERE"', '1500.0000000000001')),
+      (body: string) => withText(body.replace('"HERE"', '1e3')),
+      (body: string) => withText(body.replace('"HERE"', '1500.0000000000001')),
     ];
     for (const write of written) {
       const signed = deliver({ body: write(paid({ [field]: 'HERE' })) });

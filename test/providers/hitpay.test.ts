@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { type HitPayEvent, type HitPayOptions, hitpay, verify } from '../../src/index.ts';
 import { code, everythingShown, thrown } from '../core/code.ts';
 import { bodyOf, type Field, hmacOf, SALT, textOf } from '../hitpay-bodies.ts';
-import { withLines } from '../long-body.ts';
+import { withLines, withText } from '../long-body.ts';
 
 const EVENT_SALT = 'salt-of-the-endpoint';
 const FORM = { 'content-type': 'application/x-www-form-urlencoded' };
@@ -573,7 +573,12 @@ describe('hitpay/event: payment_request', () => {
 
   it('has no amount where that of its payment is inexact', () => {
     const body = JSON.stringify({ ...PAYMENT_REQUEST, payments: [{ ...PAID, amount: 77 }] });
-    expect(event(body.replace('77', '599.0000000000000001')).amount).toBeNull();
+    const inexact = body.replace('77', '599.0000000000000001');
+    expect(event(inexact).amount).toBeNull();
+    expect(event(withText(inexact)).amount).toBeNull();
+    const withNumber = inexact.replace(/"amount":"599.00"/, '"amount":599');
+    expect(withNumber).not.toBe(inexact);
+    expect(event(withText(withNumber)).amount).toBeNull();
   });
 
   it('is identified by its last payment, whatever their order', () => {
@@ -681,10 +686,27 @@ describe('hitpay/event: payment_request with an amount that is a number', () => 
     const body = request.replace('"HERE"', number);
     expect(event(body).amount?.value).toBe(value);
     expect(event(withLines(body)).amount?.value).toBe(value);
+    expect(event(withText(body)).amount?.value).toBe(value);
   });
 });
 
 describe('hitpay/event: charge', () => {
+  it.each([
+    ['amount', '1e3'],
+    ['amount', '599.0000000000000001'],
+    ['refunded_amount', '1e2'],
+    ['refunded_amount', '100.0000000000000001'],
+  ])('is no payment of an exact amount where %s is %s, however long it is', (name, number) => {
+    const charge = JSON.stringify({ ...CHARGE, amount: 599, [name]: 'HERE' });
+    const body = charge.replace('"HERE"', number);
+    for (const text of [body, withLines(body), withText(body)]) {
+      expect(event(text)).toMatchObject({
+        type: 'other',
+        amount: name === 'amount' ? null : { value: '599' },
+      });
+    }
+  });
+
   it('gives the event', () => {
     expect(event(CHARGE)).toEqual({
       provider: 'hitpay',

@@ -37,17 +37,15 @@ export const WRONG = [
     edits: [
       [
         SECRETS,
-        'return timingSafeEqual(COMPUTED, expected);',
-        "return COMPUTED.toString('hex') === Buffer.from(expected).toString('hex');",
+        'timingSafeEqual(COMPUTED, expected)',
+        "COMPUTED.toString('hex') === Buffer.from(expected).toString('hex')",
       ],
     ],
     tests: CONSTANT_TIME,
   },
   {
     name: 'compares signatures by Buffer.equals',
-    edits: [
-      [SECRETS, 'return timingSafeEqual(COMPUTED, expected);', 'return COMPUTED.equals(expected);'],
-    ],
+    edits: [[SECRETS, 'timingSafeEqual(COMPUTED, expected)', 'COMPUTED.equals(expected)']],
     tests: CONSTANT_TIME,
   },
   {
@@ -88,8 +86,8 @@ export const WRONG = [
     edits: [
       [
         SECRETS,
-        'return timingSafeEqual(COMPUTED, expected);',
-        'return timingSafeEqual(COMPUTED.subarray(0, 16), expected.subarray(0, 16));',
+        'timingSafeEqual(COMPUTED, expected)',
+        'timingSafeEqual(COMPUTED.subarray(0, 16), expected.subarray(0, 16))',
       ],
     ],
     tests: secretsTest,
@@ -122,8 +120,8 @@ export const WRONG = [
     edits: [
       [
         SECRETS,
-        'return timingSafeEqual(COMPUTED_TEXT, expected);',
-        "return hmacSha256(key, ...parts).equals(Buffer.from(`${expected}`, 'base64url'));",
+        'timingSafeEqual(COMPUTED_TEXT, expected)',
+        "hmacSha256(key, ...parts).equals(Buffer.from(`${expected}`, 'base64url'))",
       ],
     ],
     tests: secretsTest,
@@ -136,11 +134,7 @@ export const WRONG = [
   {
     name: 'compares tokens of callback URLs by ===',
     edits: [
-      [
-        SECRETS,
-        'return timingSafeEqual(COMPUTED_TEXT, expected);',
-        'return `${COMPUTED_TEXT}` === `${expected}`;',
-      ],
+      [SECRETS, 'timingSafeEqual(COMPUTED_TEXT, expected)', '`${COMPUTED_TEXT}` === `${expected}`'],
     ],
     tests: CONSTANT_TIME,
   },
@@ -215,8 +209,8 @@ export const WRONG = [
     edits: [
       [
         HATEXCARD,
-        "return normalise('hatexcard/body', textKeyId, decodeJson(Buffer.from(text as string)));",
-        "return normalise('hatexcard/body', textKeyId, decodeJson(body));",
+        "return normalise('hatexcard/body', textKeyId, documentIn(Buffer.from(text as string)));",
+        "return normalise('hatexcard/body', textKeyId, documentIn(body));",
       ],
     ],
     tests: hatexcardTest,
@@ -545,6 +539,14 @@ export const WRONG = [
     name: 'keeps as many unfinished bodies as come',
     edits: [['src/http/room.ts', 'while (taken > room) largest().#evict();', '']],
     tests: 'test/http/room.test.ts',
+  },
+  {
+    name: 'compares what an earlier MAC left behind a shorter one',
+    edits: [
+      [SECRETS, ' && written === COMPUTED.length', ''],
+      [SECRETS, ' && written === COMPUTED_TEXT.length', ''],
+    ],
+    tests: 'test/core/hmac.test.ts',
   },
   {
     name: 'counts only what has passed of a body, and not what waits',
