@@ -301,9 +301,9 @@ describe.each(FRAMEWORKS)('%s: an endless upload', (framework) => {
     expect(performance.now() - started).toBeLessThan(2_500);
   });
 
-  it('of which nothing is kept while the answer is on its way', async () => {
+  it('of which nothing is kept, and little read, while the answer is on its way', async () => {
     let kept = Number.NaN;
-    const { app } = await serveCounting(framework, {
+    const { app, bytesRead } = await serveCounting(framework, {
       before: [
         tap(framework, (req, res) => {
           const { end } = res;
@@ -323,6 +323,28 @@ describe.each(FRAMEWORKS)('%s: an endless upload', (framework) => {
     client.flood(BLOCK);
     expect((await client.answer()).status).toBe(415);
     expect(kept).toBe(0);
+    expect(bytesRead()).toBeLessThan(MEGABYTE);
+    client.socket.destroy();
+  });
+
+  it('of which no more is read, however small its chunks are', async () => {
+    const { app, bytesRead } = await serveCounting(framework, {
+      before: [
+        tap(framework, (_req, res) => {
+          const { end } = res;
+          res.end = (...args: unknown[]) => void setTimeout(() => end.apply(res, args), 100);
+        }),
+      ],
+    });
+    const client = await Client.open(app.port, true);
+    const headers = { ...hatex().headers, ...CHUNKED, 'content-type': 'text/plain' };
+    client.send(head({ headers }, 'keep-alive'));
+    for (let sent = 0; sent < 20; sent++) {
+      await new Promise((resolve) => setTimeout(resolve, 2));
+      client.send(chunk('x'.repeat(512)));
+    }
+    expect((await client.answer()).status).toBe(415);
+    expect(bytesRead()).toBeLessThan(5_000);
     client.socket.destroy();
   });
 
