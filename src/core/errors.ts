@@ -62,6 +62,7 @@ export interface WebhookErrorOptions {
 export class WebhookError extends Error {
   override readonly name = 'WebhookError';
   static {
+    // Here once, since it would take longer at each error.
     Object.defineProperty(WebhookError.prototype, BRAND, { value: true });
   }
 

@@ -188,7 +188,8 @@ function beginsWithExact(text: string, value: JsonObject, { names, within }: Num
   while (missing.size > 0) {
     const member = MEMBER.exec(beginning);
     if (member === null) return false;
-    const [, name, number] = member as unknown as [string, string, string | undefined];
+    const name = member[1] as string;
+    const number = member[2];
     if (!isThere && name === within) {
       isThere = true;
       MEMBER.lastIndex = member.index + `,"${name}":`.length;

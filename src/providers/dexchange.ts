@@ -279,6 +279,7 @@ function normalise(
 ): DexchangeEvent {
   const { value } = parsed;
   const told = toldIn(value);
+  // Where an amount is spelt otherwise than in capitals, as few are, every number is looked at.
   const amounts: { AMOUNT?: unknown; FEE?: unknown } = told.hasOtherAmounts
     ? toldIn(exactIn(parsed))
     : exactIn(parsed, AMOUNTS);

@@ -515,9 +515,9 @@ describe.each(FRAMEWORKS)('%s: a body that may be large', (framework) => {
   });
 
   it.each([
-    ['large', body, 408],
-    ['small', '{}', 408],
-  ])('is refused in time where other middleware keeps waiting for something to read: %s', async (_, sent, status) => {
+    ['large', body],
+    ['small', '{}'],
+  ])('is refused in time where other middleware keeps waiting for something to read: %s', async (_, sent) => {
     const before = [tap(framework, (req) => req.on('readable', () => {}))];
     const app = await serve(framework, { before, options: { bodyTimeout: 50 } });
     const client = await Client.open(app.port);
@@ -525,7 +525,7 @@ describe.each(FRAMEWORKS)('%s: a body that may be large', (framework) => {
       { headers: { ...headers, 'content-length': `${sent.length}` } },
       'keep-alive',
     );
-    expect((await client.send(start + sent).answer()).status).toBe(status);
+    expect((await client.send(start + sent).answer()).status).toBe(408);
     client.socket.destroy();
   });
 
