@@ -84,6 +84,8 @@ const STREAM_ERRORS: Readonly<Record<string, WebhookErrorCode>> = {
 /** `raw-body` has no deadline and does not notice a stream that closes without a word. */
 function readStream(req: IncomingMessage, { limit, bodyTimeout }: Reading): Promise<Body> {
   return new Promise((resolve, reject) => {
+    // By who came earlier; a listener alone would not begin it again.
+    if (req.readableFlowing === false) req.resume();
     const length = req.headers['content-length'] ?? null;
     // A small body is read as it is. Of one whose length says that it is too large nothing is read.
     const declared = Number(length ?? Number.NaN);

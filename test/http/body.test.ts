@@ -82,6 +82,21 @@ describe.each(FRAMEWORKS)('%s: the unread stream', (framework) => {
     expect((await client.send(body).answer()).status).toBe(200);
   });
 
+  it.each([
+    1_000, 20_000, 200_000,
+  ])('is read, %i bytes, where somebody has paused it', async (length) => {
+    const app = await serve(framework, {
+      before: [
+        tap(framework, async (req) => {
+          req.pause();
+          await new Promise(setImmediate);
+        }),
+      ],
+      options: { bodyTimeout: 2_000 },
+    });
+    expect((await post(app, hatexOf(length))).status).toBe(200);
+  });
+
   it('leaves the connection to the next delivery, after an acceptance and after a refusal', async () => {
     const app = await serve(framework);
     const client = await Client.open(app.port);
@@ -319,6 +334,18 @@ describe.each(FRAMEWORKS)('%s: a body that does not end well', (framework) => {
     setTimeout(() => req.destroy(error), 5);
     await expect(read).rejects.toMatchObject({ code: 'body_aborted' });
     expect(req.listenerCount('close')).toBe(0);
+  });
+
+  it('body_malformed for a stream that ends before its length', async () => {
+    const req = Object.assign(new PassThrough(), { headers: { 'content-length': '5' } });
+    const reading = { limit: 100, bodyTimeout: 5_000, consumedAdvice: '' };
+    req.end('{}');
+    const read = readBody(
+      { req: req as never, rawBody: undefined, body: undefined },
+      null,
+      reading,
+    );
+    await expect(read).rejects.toMatchObject({ code: 'body_malformed' });
   });
 
   it('400 for fewer bytes than Content-Length', async () => {
