@@ -3,7 +3,6 @@
 // `timingSafeEqual`, `JSON.parse`) and beside what other packages do with a body of the same bytes.
 // Each scheme has processes of its own, as a shop has one provider.
 import { fork } from 'node:child_process';
-import { createHmac, timingSafeEqual } from 'node:crypto';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { WebhookVerificationService } from '@hookflo/tern';
@@ -12,6 +11,7 @@ import { Webhook } from 'standardwebhooks';
 import Stripe from 'stripe';
 import { dexchange, hatexcard, hitpay, verify } from '../dist/index.js';
 import { arrived, hmacHex, SECRET, SIGNERS } from './deliveries.mjs';
+import { floor, formFloor, withSignature } from './floors.mjs';
 import { cell, interleave, markdown, median, ratio, rounded, target } from './measure.mjs';
 
 /** Long bodies are measured twice, since what `JSON.parse` costs depends on what is in them. */
@@ -48,34 +48,7 @@ const PROVIDERS = {
   'hitpay/form': hitpay({ salt: SECRET }),
 };
 
-// ---- The floors ----------------------------------------------------------------------------------
-
-/** @typedef {import('./deliveries.mjs').Arrived & { signature: string }} Signed */
-
-/** @param {string | Uint8Array} text @param {string} signature */
-function authenticate(text, signature) {
-  const mac = createHmac('sha256', SECRET).update(text).digest();
-  if (!timingSafeEqual(mac, Buffer.from(signature, 'hex'))) throw new Error('not authentic');
-}
-
-/** @param {Signed} delivery */
-function floor({ body, signature }) {
-  authenticate(body, signature);
-  return JSON.parse(body.toString());
-}
-
-/** The same for HitPay's form: it must be parsed and sorted before there is a text to sign. */
-/** @param {Signed} delivery */
-function formFloor({ body }) {
-  const fields = new URLSearchParams(body.toString());
-  const signature = fields.get('hmac') ?? '';
-  fields.delete('hmac');
-  fields.sort();
-  let text = '';
-  for (const [name, value] of fields) text += name + value;
-  authenticate(text, signature);
-  return fields;
-}
+/** @typedef {import('./floors.mjs').Signed} Signed */
 
 // ---- The peers -----------------------------------------------------------------------------------
 
@@ -144,10 +117,9 @@ const PEERS = {
 
 /** @param {string} scheme @param {typeof BODIES[number]} body */
 function deliveries(scheme, { bytes, filling }) {
-  return Array.from({ length: DELIVERIES }, () => {
-    const delivery = arrived(scheme, bytes, {}, filling);
-    return { ...delivery, signature: hmacHex(`${delivery.body}`) };
-  });
+  return Array.from({ length: DELIVERIES }, () =>
+    withSignature(arrived(scheme, bytes, {}, filling)),
+  );
 }
 
 /** @param {string} scheme @param {typeof BODIES[number]} body @returns {Map<string, Variant>} */

@@ -588,10 +588,13 @@ describe('hitpay/event: payment_request', () => {
     expect(idOf(first, second)).toBe(UUID_2);
     expect(idOf(second, first)).toBe(UUID_2);
     expect(idOf(second, first, { ...first, id: 'p3', status: 'failed' })).toBe(UUID_2);
+    const third = { ...PAID, id: 'p3', created_at: '2026-01-21T10:32:00' };
+    expect(idOf(first, third, second)).toBe('p3');
     // One of them tells no time, so the place in the list does.
     expect(idOf(second, { ...first, created_at: undefined })).toBe(UUID);
     expect(idOf(second, { ...first, created_at: 'now' })).toBe(UUID);
     expect(idOf(second, { ...first, created_at: 5 })).toBe(UUID);
+    expect(idOf({ ...third, created_at: undefined }, second, first)).toBe(UUID);
     expect(idOf(first, { ...second, created_at: first.created_at })).toBe(UUID_2);
   });
 
