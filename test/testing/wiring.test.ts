@@ -541,6 +541,8 @@ describe('what stands in the way', () => {
     const paused = expressApp((one) => {
       one.use((req: Any, _: unknown, next: Any) => {
         req.pause();
+        // Or payproof would have it go on.
+        req.resume = () => req;
         next();
       });
       one.post(path, paymentWebhook(viaHitpay), never);
