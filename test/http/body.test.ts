@@ -336,6 +336,38 @@ describe.each(FRAMEWORKS)('%s: a body that does not end well', (framework) => {
     expect(req.listenerCount('close')).toBe(0);
   });
 
+  it('body_aborted for a stream that closes at once', async () => {
+    const req = Object.assign(new PassThrough(), { headers: {} });
+    const reading = { limit: 100, bodyTimeout: 50, consumedAdvice: '' };
+    const read = readBody(
+      { req: req as never, rawBody: undefined, body: undefined },
+      null,
+      reading,
+    );
+    req.destroy();
+    await expect(read).rejects.toMatchObject({ code: 'body_aborted' });
+  });
+
+  it.each([
+    ['body_aborted', 'gone, all there but unread', { complete: true }],
+    [
+      'body_aborted',
+      'gone before its end, a part of it read',
+      { complete: false, readableDidRead: true },
+    ],
+    ['body_consumed', 'read and gone', { complete: true, readableDidRead: true }],
+  ])('%s for a stream that is %s', (code, _, state) => {
+    const req = new PassThrough();
+    for (const [name, value] of Object.entries({ headers: {}, ...state })) {
+      Object.defineProperty(req, name, { value });
+    }
+    req.destroy();
+    const reading = { limit: 100, bodyTimeout: 50, consumedAdvice: '' };
+    const read = () =>
+      readBody({ req: req as never, rawBody: undefined, body: undefined }, null, reading);
+    expect(read).toThrow(expect.objectContaining({ code }));
+  });
+
   it('body_malformed for a stream that ends before its length', async () => {
     const req = Object.assign(new PassThrough(), { headers: { 'content-length': '5' } });
     const reading = { limit: 100, bodyTimeout: 5_000, consumedAdvice: '' };

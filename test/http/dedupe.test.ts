@@ -1,10 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
-import type { ServerResponse } from 'node:http';
+import { IncomingMessage, ServerResponse } from 'node:http';
+import { Socket } from 'node:net';
 import { PassThrough } from 'node:stream';
 import type { Context as KoaContext } from 'koa';
 import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import type { ClaimRequest, ClaimResult, DedupeStore } from '../../src/dedupe.ts';
+import { onceGate } from '../../src/http/once.ts';
+import { hatexcard, verify } from '../../src/index.ts';
 import { FRAMEWORKS, type Setup } from '../servers.ts';
 import {
   Client,
@@ -13,8 +16,10 @@ import {
   hatex,
   head,
   isExpress,
+  NOW,
   PAYMENT,
   post,
+  SECRET,
   serve,
   tap,
   until,
@@ -58,9 +63,39 @@ function notebook(answer?: (request: ClaimRequest) => unknown) {
 
 const CLAIMED = async () => ({ status: 'claimed' });
 
+it('a delivery whose claim was lost does not end the hold of the one that has it now', async () => {
+  const { store, entries } = notebook();
+  const [first, second] = [onceGate(store), onceGate(store)];
+  const answer = () => new ServerResponse(new IncomingMessage(new Socket()));
+  const [slow, quick] = [answer(), answer()];
+  const event = verify(hatexcard({ secret: SECRET }), {
+    headers: hatex().headers,
+    body: Buffer.from(hatex().body),
+    receivedAt: NOW,
+  });
+  const scope = { request: null, account: '' };
+  await first?.(event, slow, scope);
+  entries.clear();
+  const held = await first?.(event, quick, scope);
+  slow.statusCode = 500;
+  slow.emit('close');
+  await new Promise((resolve) => setTimeout(resolve, 5));
+  // Another middleware on the way of the same request.
+  expect(await second?.(event, quick, scope)).toBe(held);
+  quick.emit('close');
+});
+
 describe.each(FRAMEWORKS)('%s: dedupe', (framework) => {
   const serveWith = (store: DedupeStore, setup: Partial<Setup> = {}) =>
     serve(framework, { ...setup, options: { ...setup.options, dedupe: store } });
+
+  it('asks the store to remember for 30 days by default', async () => {
+    const { store } = notebook();
+    const commit = vi.spyOn(store, 'commit');
+    expect((await post(await serveWith(store), hatex())).status).toBe(200);
+    await until(() => commit.mock.calls.length > 0);
+    expect(commit.mock.calls[0]?.[2]).toBe(2_592_000_000);
+  });
 
   it('claims the event before the handler and commits it after a 2xx', async () => {
     const { store, log, requests } = notebook();

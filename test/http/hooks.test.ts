@@ -68,6 +68,7 @@ describe.each(FRAMEWORKS)('%s: onRejected', (framework) => {
     const { app, rejections } = await recording();
     for (const [type, shown] of [
       ['text/plain; charset=utf-8', 'text/plain'],
+      ['multipart/form-data; boundary=x', 'multipart/form-data'],
       ['private/jane@shop.example', 'other'],
     ] as const) {
       await post(app, { ...hatex(), headers: { 'content-type': type } });
