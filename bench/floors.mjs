@@ -22,8 +22,7 @@ export function floor({ body, signature }) {
   return JSON.parse(body.toString());
 }
 
-/** The same for HitPay's form: it must be parsed and sorted before there is a text to sign. */
-/** @param {Signed} delivery */
+/** The same for HitPay's form: it must be parsed and sorted before there is a text to sign. @param {Signed} delivery */
 export function formFloor({ body }) {
   const fields = new URLSearchParams(body.toString());
   const signature = fields.get('hmac') ?? '';

@@ -20,6 +20,7 @@ export const flags = ['--min-semi-space-size=64', '--max-semi-space-size=64'];
 
 const ROUNDS = Number(process.env.BENCH_ROUNDS || 40);
 const MAX_EXPONENT = 1.15;
+/** Of the multiple of the floor's time. */
 const MAX_GROWTH = 1.15;
 /** Below it a line has no slope to speak of, and R² says nothing. */
 const FLAT = 0.3;
@@ -130,25 +131,27 @@ export let last;
 
 /** @param {Sweep} sweep @param {number} rounds @returns {Promise<Figure[]>} */
 async function sweepFigures({ id, title, x, unit, xs, cases, floors = {} }, rounds) {
+  /** @param {string} name @param {(x: number) => { bytes: number, run: () => unknown }} make */
+  const sized = (name, make) =>
+    xs.map((value) => {
+      const { bytes, run } = make(value);
+      const once = () => {
+        last = run();
+      };
+      return /** @type {const} */ ([`${name}/${value}`, { bytes, once, times: 1 }]);
+    });
   const variants = new Map([
     ...Object.entries(cases).flatMap(([name, make]) =>
-      xs.map((value) => {
+      sized(name, (value) => {
         const { provider, scheme, bytes } = make(value);
         const delivery = arrived(scheme, bytes);
-        const once = () => {
-          last = verify(provider, delivery);
-        };
-        return /** @type {const} */ ([`${name}/${value}`, { bytes, once, times: 1 }]);
+        return { bytes, run: () => verify(provider, delivery) };
       }),
     ),
     ...Object.entries(floors).flatMap(([name, { scheme, run }]) =>
-      xs.map((kb) => {
-        const bytes = kb * KB;
-        const delivery = withSignature(arrived(scheme, bytes));
-        const once = () => {
-          last = run(delivery);
-        };
-        return /** @type {const} */ ([`${name}/${kb}`, { bytes, once, times: 1 }]);
+      sized(name, (kb) => {
+        const delivery = withSignature(arrived(scheme, kb * KB));
+        return { bytes: kb * KB, run: () => run(delivery) };
       }),
     ),
   ]);
@@ -188,7 +191,11 @@ async function sweepFigures({ id, title, x, unit, xs, cases, floors = {} }, roun
   ];
 }
 
-/** @param {Curve[]} curves @param {Record<string, Floor>} floors @returns {Curve[]} */
+/**
+ * Adds what a curve is at most of its floor in the upper half of its points, over that in the lower half.
+ *
+ * @param {Curve[]} curves @param {Record<string, Floor>} floors @returns {Curve[]}
+ */
 function besideFloors(curves, floors) {
   return curves.map((one) => {
     const floor = curves.find(({ name }) => floors[name]?.of.includes(one.name));

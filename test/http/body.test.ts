@@ -40,6 +40,56 @@ function listeners(req: NodeJS.EventEmitter): Record<string, number> {
   );
 }
 
+describe("a host's own imitation of a request", () => {
+  const request = (headers = {}) => Object.assign(new PassThrough(), { headers });
+  const read = (req: unknown, bodyTimeout: number) =>
+    readBody({ req: req as never, rawBody: undefined, body: undefined }, null, {
+      limit: 100,
+      bodyTimeout,
+      consumedAdvice: '',
+    });
+
+  it.each([
+    ['closes without a word', undefined],
+    ['fails in a way of its own', new Error('the host gave up')],
+  ])('body_aborted if it %s', async (_, error) => {
+    const req = request();
+    const reading = read(req, 5_000);
+    req.write('{');
+    setTimeout(() => req.destroy(error), 5);
+    await expect(reading).rejects.toMatchObject({ code: 'body_aborted' });
+    expect(req.listenerCount('close')).toBe(0);
+  });
+
+  it('body_aborted if it closes at once', async () => {
+    const req = request();
+    const reading = read(req, 50);
+    req.destroy();
+    await expect(reading).rejects.toMatchObject({ code: 'body_aborted' });
+  });
+
+  it.each([
+    ['body_aborted', 'gone, all there but unread', { complete: true }],
+    [
+      'body_aborted',
+      'gone, not all there, a part read',
+      { complete: false, readableDidRead: true },
+    ],
+    ['body_consumed', 'read and gone', { complete: true, readableDidRead: true }],
+  ])('%s if it is %s', (code, _, state) => {
+    const req = request();
+    for (const [name, value] of Object.entries(state)) Object.defineProperty(req, name, { value });
+    req.destroy();
+    expect(() => read(req, 50)).toThrow(expect.objectContaining({ code }));
+  });
+
+  it('body_malformed if it ends before its length', async () => {
+    const req = request({ 'content-length': '5' });
+    req.end('{}');
+    await expect(read(req, 5_000)).rejects.toMatchObject({ code: 'body_malformed' });
+  });
+});
+
 describe.each(FRAMEWORKS)('%s: the unread stream', (framework) => {
   it.each([1, 2, 3, 7, 64])('is read in chunks of %i bytes, UTF-8 cut or not', async (size) => {
     const app = await serve(framework);
@@ -316,68 +366,6 @@ describe.each(FRAMEWORKS)('%s: a body that does not end well', (framework) => {
     setTimeout(() => client.socket.destroy(), 20);
     await until(() => app.errors.length > 0);
     expect(codes(app)).toEqual(['body_aborted']);
-  });
-
-  // As a host's own imitation of a request may.
-  it.each([
-    ['closes without a word', undefined],
-    ['fails in a way of its own', new Error('the host gave up')],
-  ])('body_aborted for a stream that %s', async (_, error) => {
-    const req = Object.assign(new PassThrough(), { headers: {} });
-    const reading = { limit: 100, bodyTimeout: 5_000, consumedAdvice: '' };
-    const read = readBody(
-      { req: req as never, rawBody: undefined, body: undefined },
-      null,
-      reading,
-    );
-    req.write('{');
-    setTimeout(() => req.destroy(error), 5);
-    await expect(read).rejects.toMatchObject({ code: 'body_aborted' });
-    expect(req.listenerCount('close')).toBe(0);
-  });
-
-  it('body_aborted for a stream that closes at once', async () => {
-    const req = Object.assign(new PassThrough(), { headers: {} });
-    const reading = { limit: 100, bodyTimeout: 50, consumedAdvice: '' };
-    const read = readBody(
-      { req: req as never, rawBody: undefined, body: undefined },
-      null,
-      reading,
-    );
-    req.destroy();
-    await expect(read).rejects.toMatchObject({ code: 'body_aborted' });
-  });
-
-  it.each([
-    ['body_aborted', 'gone, all there but unread', { complete: true }],
-    [
-      'body_aborted',
-      'gone before its end, a part of it read',
-      { complete: false, readableDidRead: true },
-    ],
-    ['body_consumed', 'read and gone', { complete: true, readableDidRead: true }],
-  ])('%s for a stream that is %s', (code, _, state) => {
-    const req = new PassThrough();
-    for (const [name, value] of Object.entries({ headers: {}, ...state })) {
-      Object.defineProperty(req, name, { value });
-    }
-    req.destroy();
-    const reading = { limit: 100, bodyTimeout: 50, consumedAdvice: '' };
-    const read = () =>
-      readBody({ req: req as never, rawBody: undefined, body: undefined }, null, reading);
-    expect(read).toThrow(expect.objectContaining({ code }));
-  });
-
-  it('body_malformed for a stream that ends before its length', async () => {
-    const req = Object.assign(new PassThrough(), { headers: { 'content-length': '5' } });
-    const reading = { limit: 100, bodyTimeout: 5_000, consumedAdvice: '' };
-    req.end('{}');
-    const read = readBody(
-      { req: req as never, rawBody: undefined, body: undefined },
-      null,
-      reading,
-    );
-    await expect(read).rejects.toMatchObject({ code: 'body_malformed' });
   });
 
   it('400 for fewer bytes than Content-Length', async () => {
