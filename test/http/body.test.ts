@@ -334,6 +334,7 @@ describe.each(FRAMEWORKS)('%s: a body that does not end well', (framework) => {
     const headers = { ...sent.headers, 'content-length': `${sent.body.length}` };
     client.send(head({ headers })).send((sent.body as string).slice(0, 10));
     const answer = await client.answer();
+    expect((app.errors[0] as Error).message).toContain('move the line');
     expectRefused(app, answer, 500, 'body_consumed');
     client.socket.destroy();
   });
@@ -557,6 +558,15 @@ describe.each([
     }
   });
 
+  it.each([
+    ['limit', 2 ** 30],
+    // What a timer takes.
+    ['bodyTimeout', 2 ** 31 - 1],
+  ])('%s is at most %i', (name, most) => {
+    expect(make({ [name]: most })).not.toThrow();
+    expect(make({ [name]: most + 1 })).toThrow(RangeError);
+  });
+
   it.each(['limit', 'bodyTimeout'])('%s: undefined is absent, null is wrong', (name) => {
     expect(make({ [name]: undefined })).not.toThrow();
     expect(make({ [name]: null })).toThrow(TypeError);
@@ -585,7 +595,7 @@ describe.each([
   });
 
   it('an unknown option throws', () => {
-    expect(make({ limits: 10 })).toThrow('unknown option "limits"');
+    expect(make({ limits: 10 })).toThrow('paymentWebhook: unknown option "limits"');
     for (const options of [null, 1, 'x']) {
       expect(make(options)).toThrow(TypeError);
     }

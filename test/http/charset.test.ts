@@ -51,6 +51,7 @@ const OTHER = [
   'application/json ; charset = utf-7',
   'application/json; charsetx=utf-8',
   'application/json; charset=iso-8859-1',
+  'application/json; charset=xutf-8',
   'application/json; charset="ISO-8859-1"',
   'application/json; charset=utf-16',
   'application/json; charset=utf-16le',

@@ -64,6 +64,24 @@ describe.each(FRAMEWORKS)('%s: onRejected', (framework) => {
     });
   });
 
+  it.each([
+    ['not_post', 'before a provider was chosen', () => hatexcard({ secret: SECRET }), 'PUT', ''],
+    [
+      'content_type',
+      "with the route's own provider",
+      hatexcard({ secret: SECRET }),
+      'POST',
+      'utf-7',
+    ],
+  ])('finds %s in what the head refuses %s', async (cause, _, provider, method, charset) => {
+    const { app, rejections } = await recording({ provider });
+    const sent = hatex();
+    const headers = { ...sent.headers, 'content-type': `application/json; charset=${charset}` };
+    await post(app, { ...sent, method, headers });
+    await until(() => rejections.length > 0);
+    expect(await rejections[0]?.diagnose()).toMatchObject({ cause, others: [] });
+  });
+
   it('gets no content type that a sender made up', async () => {
     const { app, rejections } = await recording();
     for (const [type, shown] of [
@@ -248,6 +266,15 @@ describe.each(FRAMEWORKS)('%s: diagnostics_channel', (framework) => {
     ]);
     expect(JSON.stringify(rejected)).not.toContain('private');
     expect(accepted).toEqual([]);
+  });
+
+  it('publishes a rejection where nobody else is told of it', async () => {
+    const rejected = record('payproof:rejected');
+    const app = await serve(framework);
+    await post(app, hatex(PAYMENT, 'other'));
+    expect(rejected).toEqual([
+      expect.objectContaining({ error: expect.objectContaining({ code: 'signature_mismatch' }) }),
+    ]);
   });
 });
 

@@ -368,6 +368,20 @@ describe.each(FRAMEWORKS)('%s: the room', (framework) => {
     expect([answer.status, answer.headers['retry-after'], roomTaken()]).toEqual([413, '10', 0]);
   });
 
+  it('counts each chunk of a larger body once', async () => {
+    const requests: IncomingMessage[] = [];
+    const app = await serve(framework, { before: [tap(framework, (req) => requests.push(req))] });
+    const client = await Client.open(app.port);
+    const length = { 'content-length': `${200 * KB}` };
+    client.send(head({ headers: { ...hatex().headers, ...length } })).send(' ');
+    await until(() => requests[0]?.readableDidRead === true);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    for (let n = 0; n < 64; n++) requests[0]?.emit('data', Buffer.alloc(KB));
+    expect(roomTaken()).toBe(513 + 64 * (KB + 512));
+    client.socket.destroy();
+    await until(() => roomTaken() === 0);
+  });
+
   it('is kept while others hoard, who are told to come again', async () => {
     const limit = 1024 * KB;
     const app = await serve(framework, { options: { limit } });
@@ -400,6 +414,7 @@ describe.each(FRAMEWORKS)('%s: a body that may be large', (framework) => {
   const { headers, body: text } = hatexOf(30 * KB);
   const body = String(text);
   const LARGE = head({ headers: { ...headers, 'content-length': `${30 * KB}` } });
+  const LARGEST = head({ headers: { ...headers, 'content-length': `${256 * KB}` } });
   const UNKNOWN = head({ headers: { ...headers, ...CHUNKED } }, 'keep-alive');
 
   /** In each turn of the event loop from its head on, while a crowd waits: whether it was begun, or its connection rests. */
@@ -430,6 +445,7 @@ describe.each(FRAMEWORKS)('%s: a body that may be large', (framework) => {
     expect(await watched(UNKNOWN)).toEqual(AFTER_THE_CROWD);
     expect(await watched(UNKNOWN, chunk('{'))).toEqual(AFTER_THE_CROWD);
     expect(await watched(LARGE)).toEqual(AFTER_THE_CROWD);
+    expect(await watched(LARGEST)).toEqual(AFTER_THE_CROWD);
   });
 
   it('does not wait if it came whole, nor if it is small or too large by its length', async () => {
@@ -441,6 +457,26 @@ describe.each(FRAMEWORKS)('%s: a body that may be large', (framework) => {
     expect([whole[0], small[0]]).toEqual(['neither', 'begun']);
     const tooLarge = head({ headers: { ...headers, 'content-length': `${300 * KB}` } });
     expect(await watched(tooLarge)).not.toContain('resting');
+  });
+
+  it('is not held back if it is too large by its length', async () => {
+    const held: string[] = [];
+    const hold = (req: IncomingMessage) => {
+      const { pause } = req.socket;
+      req.socket.pause = function () {
+        held.push('connection');
+        return pause.call(this);
+      };
+    };
+    const app = await serve(framework, { before: [tap(framework, hold)] });
+    const tooLarge = await Client.open(app.port);
+    tooLarge.send(head({ headers: { ...headers, 'content-length': `${300 * KB}` } }));
+    expect((await tooLarge.answer()).status).toBe(413);
+    expect(held).toEqual([]);
+    const large = await Client.open(app.port);
+    large.send(LARGE);
+    await until(() => held.length > 0);
+    large.socket.destroy();
   });
 
   it.each([

@@ -27,6 +27,7 @@ const NO_ERRORS: [shown: string, thrown: unknown][] = [
       },
     }),
   ],
+  ['an error with the first status there is', Object.assign(new Error('no'), { status: 100 })],
   ['an error that redirects', Object.assign(new Error('no'), { statusCode: 302 })],
 ];
 
@@ -57,13 +58,15 @@ describe.concurrent.each(FRAMEWORKS)('%s', (framework) => {
   it.each([
     ['a 404', 404],
     ['a 503', 503],
+    // As fetch-based clients have it where no answer came.
+    ['an error without a status', null],
   ])('%s of the function that chooses the provider is the answer', async (_, status) => {
     const own = Object.assign(new Error('unknown shop'), { status, expose: true });
     const provider = () => {
       throw own;
     };
     const app = await serve(framework, { provider });
-    expect((await post(app, hatex())).status).toBe(status);
+    expect((await post(app, hatex())).status).toBe(status ?? 500);
     expect(app.errors).toEqual([own]);
   });
 

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { PER_TURN, turn } from '../../src/http/turns.ts';
 import { hatexcard, hitpay } from '../../src/index.ts';
 import { FRAMEWORKS, type Framework, type Running, type Setup } from '../servers.ts';
 import {
@@ -268,6 +269,21 @@ describe.each(FRAMEWORKS)('%s: an endless upload', (framework) => {
       // One that was whole before it was refused leaves its connection open for the next.
       expect(app.events).toHaveLength((await client.answer(1)).status === 200 ? 1 : 0);
     });
+  });
+
+  it('is refused when its turn comes', async () => {
+    let before = 5 * PER_TURN;
+    const counts: number[] = [];
+    const crowd = tap(framework, (_req, res) => {
+      for (let n = before; n > 0; n--) turn().then(() => before--);
+      res.on('finish', () => counts.push(before));
+    });
+    const app = await serve(framework, { before: [crowd] });
+    const client = await Client.open(app.port);
+    const headers = { ...hatex().headers, ...CHUNKED, 'content-type': 'text/plain' };
+    expect((await client.send(head({ headers })).answer()).status).toBe(415);
+    expect(counts).toEqual([0]);
+    client.socket.destroy();
   });
 
   it.each([
