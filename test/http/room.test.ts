@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 import { PassThrough } from 'node:stream';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, type MockInstance, vi } from 'vitest';
 import { readBody } from '../../src/http/body.ts';
 import { ROOM, roomTaken, SMALL, Valve } from '../../src/http/room.ts';
 import { PER_TURN, turn } from '../../src/http/turns.ts';
@@ -460,22 +460,18 @@ describe.each(FRAMEWORKS)('%s: a body that may be large', (framework) => {
   });
 
   it('is not held back if it is too large by its length', async () => {
-    const held: string[] = [];
-    const hold = (req: IncomingMessage) => {
-      const { pause } = req.socket;
-      req.socket.pause = function () {
-        held.push('connection');
-        return pause.call(this);
-      };
-    };
-    const app = await serve(framework, { before: [tap(framework, hold)] });
+    const pauses: MockInstance[] = [];
+    const watch = tap(framework, (req: IncomingMessage) =>
+      pauses.push(vi.spyOn(req.socket, 'pause')),
+    );
+    const app = await serve(framework, { before: [watch] });
     const tooLarge = await Client.open(app.port);
     tooLarge.send(head({ headers: { ...headers, 'content-length': `${300 * KB}` } }));
     expect((await tooLarge.answer()).status).toBe(413);
-    expect(held).toEqual([]);
+    expect(pauses[0]).not.toHaveBeenCalled();
     const large = await Client.open(app.port);
     large.send(LARGE);
-    await until(() => held.length > 0);
+    await until(() => pauses[1]?.mock.calls.length === 1);
     large.socket.destroy();
   });
 

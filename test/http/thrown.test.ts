@@ -58,8 +58,8 @@ describe.concurrent.each(FRAMEWORKS)('%s', (framework) => {
   it.each([
     ['a 404', 404],
     ['a 503', 503],
-    // As fetch-based clients have it where no answer came.
-    ['an error without a status', null],
+    // Which is a number below all others, if it is made one.
+    ['an error whose status is null', null],
   ])('%s of the function that chooses the provider is the answer', async (_, status) => {
     const own = Object.assign(new Error('unknown shop'), { status, expose: true });
     const provider = () => {

@@ -272,17 +272,17 @@ describe.each(FRAMEWORKS)('%s: an endless upload', (framework) => {
   });
 
   it('is refused when its turn comes', async () => {
-    let before = 5 * PER_TURN;
-    const counts: number[] = [];
+    let waiting = 5 * PER_TURN;
+    const waitingAtAnswer: number[] = [];
     const crowd = tap(framework, (_req, res) => {
-      for (let n = before; n > 0; n--) turn().then(() => before--);
-      res.on('finish', () => counts.push(before));
+      for (let n = waiting; n > 0; n--) turn().then(() => waiting--);
+      res.on('finish', () => waitingAtAnswer.push(waiting));
     });
     const app = await serve(framework, { before: [crowd] });
     const client = await Client.open(app.port);
     const headers = { ...hatex().headers, ...CHUNKED, 'content-type': 'text/plain' };
     expect((await client.send(head({ headers })).answer()).status).toBe(415);
-    expect(counts).toEqual([0]);
+    expect(waitingAtAnswer).toEqual([0]);
     client.socket.destroy();
   });
 
