@@ -10,7 +10,7 @@ import { connect } from 'node:net';
 import { dexchange, hatexcard, hitpay, verify } from '../dist/index.js';
 import { arrived, SECRET } from './deliveries.mjs';
 import { floor, formFloor, withSignature } from './floors.mjs';
-import { load, start } from './load.mjs';
+import { figures, load, start } from './load.mjs';
 import { interleave, markdown, median, rounded, spread, target } from './measure.mjs';
 import { requests } from './middleware.mjs';
 import { chart } from './plot.mjs';
@@ -245,7 +245,7 @@ async function connectionFigures(rounds, count) {
     const open = Number(connections);
     // So many that the first on each connection, which wait until it is open, do not make up the p99.
     const sent = requests(VARIANT, 'good', Math.max(count, 16 * open));
-    const { rate, p99 } = await load(server, sent, open);
+    const { rate, p99 } = figures([await load(server, sent, open)]);
     return { time: 1 / rate, p99, memory: await memoryInFlight(server, open) };
   });
   for (const server of servers.values()) await server.stop();

@@ -61,10 +61,12 @@ export async function load(server, requests, connections) {
       next += share;
     },
   });
-  const began = performance.now();
-  let ended = began;
+  // From answer to answer: to open the connections takes as long as some requests.
+  let began = 0;
+  let ended = 0;
   running.on('response', (_client, status, _bytes, latency) => {
     ended = performance.now();
+    began ||= ended;
     latencies.push(latency);
     statuses[status] = (statuses[status] ?? 0) + 1;
   });
@@ -73,10 +75,24 @@ export async function load(server, requests, connections) {
     throw new Error(`${errors} errors, ${latencies.length} of ${requests.length} answers`);
   }
   const after = await server.used('cpu');
+  return { seconds: (ended - began) / 1_000, latencies, cpu: after - before, statuses };
+}
+
+/**
+ * What one or more loads of a server come to.
+ *
+ * @param {readonly Awaited<ReturnType<typeof load>>[]} loads
+ */
+export function figures(loads) {
+  const latencies = loads.flatMap((one) => one.latencies);
+  const sum = (/** @type {'seconds' | 'cpu'} */ what) =>
+    loads.reduce((total, one) => total + one[what], 0);
   return {
-    rate: (requests.length * 1_000) / (ended - began),
+    /** Requests a second. */
+    rate: (latencies.length - loads.length) / sum('seconds'),
+    /** Milliseconds. */
     p99: quantile(latencies, 0.99),
-    cpu: (after - before) / requests.length,
-    statuses,
+    /** Microseconds of the server a request. */
+    cpu: sum('cpu') / latencies.length,
   };
 }

@@ -1,10 +1,12 @@
 // @ts-check
 // What a route costs with payproof, and with what else could stand there, on Express 5 and Koa 3. Every
-// variant is a server in a process of its own (`middleware-server.mjs`), the load comes from this one. A
-// round is a run of each variant with each traffic; after some rounds all servers are started anew, since
+// variant is a server in a process of its own (`middleware-server.mjs`), the load comes from this one. In a
+// round the variants are loaded in turns, and all that a variant served in it is one figure. On a shared machine
+// the speed changes from load to load by a third, so a few percent show only in many loads, and sooner in short
+// ones: five times as many of a fifth tell twice as well. After some rounds all servers are started anew, since
 // two processes of the same code already differ by a little.
 import { arrived, hmacHex } from './deliveries.mjs';
-import { load, start } from './load.mjs';
+import { figures, load, start } from './load.mjs';
 import {
   cell,
   interleave,
@@ -19,11 +21,11 @@ import {
 const ROUNDS = Number(process.env.BENCH_ROUNDS || 15);
 /** Rounds after which the servers are started anew. */
 const LIFE = 3;
-/** Loads of each variant in a round, in turns. */
-const LOADS = 5;
-/** The same for what must be told apart by a few percent: a load differs from the next by a tenth and more. */
-const CLOSE_LOADS = 20;
-const REQUESTS = Number(process.env.BENCH_REQUESTS || 1_000);
+/** Loads of each variant and traffic in a round. */
+const LOADS = 10;
+/** The same for what has a bound. */
+const JUDGED_LOADS = 120;
+const REQUESTS = Number(process.env.BENCH_REQUESTS || 100);
 /** Until V8 has stopped optimising (`--trace-opt`). */
 const WARMUP = 10_000;
 const CONNECTIONS = 10;
@@ -52,11 +54,18 @@ const TITLES = { express: 'Express 5', koa: 'Koa 3' };
 /** @typedef {'good' | 'forged' | 'mixed'} Traffic */
 /** @type {Traffic[]} */
 const TRAFFIC = ['good', 'forged', 'mixed'];
-/** Whose forged traffic takes turns with its good traffic. */
-const FACED = [HAND, OURS, OURS_BODY];
-const FACED_LOADS = 10;
-const isClose = (/** @type {{ variant: string, traffic: string }} */ { variant, traffic }) =>
-  [HAND, `${HAND} again`, OURS].includes(variant) && traffic === 'good';
+/** What has a bound, and what these are compared with: all of it takes turns. */
+/** @type {readonly (readonly [variant: string, traffic: Traffic])[]} */
+const JUDGED = [
+  [HAND, 'good'],
+  [HAND, 'forged'],
+  [`${HAND} again`, 'good'],
+  [OURS, 'good'],
+  [OURS, 'forged'],
+  [OURS_BODY, 'good'],
+  [OURS_BODY, 'forged'],
+  [GUIDE, 'good'],
+];
 
 // ---- The requests --------------------------------------------------------------------------------
 
@@ -132,58 +141,30 @@ export function requests(variant, traffic, count) {
 
 // ---- The run -------------------------------------------------------------------------------------
 
-const KEYS = Object.entries(VARIANTS).flatMap(([framework, variants]) =>
-  variants.flatMap((variant) =>
-    TRAFFIC.map((traffic) => ({
-      framework,
-      variant,
-      traffic,
-      key: keyOf(framework, variant, traffic),
-    })),
-  ),
-);
+/** @typedef {{ framework: string, variant: string, traffic: Traffic }} Case */
+/** @typedef {ReturnType<typeof figures>} Figures */
 
-/** What is compared with each other. */
-const GROUPS = Object.keys(VARIANTS).flatMap((framework) =>
-  TRAFFIC.map((traffic) => /** @type {const} */ ([framework, traffic])),
-);
+/** @param {Case} which */
+const keyOf = ({ framework, variant, traffic }) => [framework, variant, traffic].join('/');
 
-/** @param {string} framework @param {string} variant @param {string} traffic */
-function keyOf(framework, variant, traffic) {
-  return [framework, variant, traffic].join('/');
-}
+/** What takes turns with each other: what has a bound, then all variants with one traffic. */
+const GROUPS = Object.entries(VARIANTS).flatMap(([framework, variants]) => [
+  {
+    name: `${framework}, judged`,
+    loads: JUDGED_LOADS,
+    cases: JUDGED.map(([variant, traffic]) => ({ framework, variant, traffic })),
+  },
+  ...TRAFFIC.map((traffic) => ({
+    name: `${framework}, ${traffic}`,
+    loads: LOADS,
+    cases: variants.map((variant) => ({ framework, variant, traffic })),
+  })),
+]);
 
-const PAIRS = Object.keys(VARIANTS).flatMap((framework) =>
-  FACED.map((variant) => /** @type {const} */ ([framework, variant])),
-);
-/** The loads of a key where good and forged traffic took turns. @param {string} key */
-const faceOf = (key) => `${key}, faced`;
-const FACES = PAIRS.flatMap(([framework, variant]) =>
-  ['good', 'forged'].map((traffic) => faceOf(keyOf(framework, variant, traffic))),
-);
+/** By group and key: the figures of each round. @typedef {Map<string, Map<string, Figures[]>>} Runs */
 
-/** @typedef {Awaited<ReturnType<typeof load>>} Loaded */
-
-/**
- * Load by load, those of one turn.
- *
- * @param {readonly (readonly Loaded[])[]} a
- * @param {readonly (readonly Loaded[])[]} b
- * @param {'rate' | 'p99' | 'cpu'} figure
- */
-function inTurns(a, b, figure) {
-  const pairs = a.flatMap((loads, round) =>
-    loads.flatMap((loaded, turn) => {
-      const other = b[round]?.[turn];
-      return other ? [[loaded[figure], other[figure]]] : [];
-    }),
-  );
-  const of = (/** @type {0 | 1} */ side) => pairs.map((pair) => Number(pair[side]));
-  return ratio(of(0), of(1));
-}
-
-/** @param {number} rounds @param {number} count @param {number} warmup @param {boolean} quick */
-async function life(rounds, count, warmup, quick) {
+/** @param {Runs} runs @param {number} rounds @param {number} count @param {number} warmup @param {boolean} quick */
+async function life(runs, rounds, count, warmup, quick) {
   /** @type {Map<string, import('./load.mjs').Server>} */
   const servers = new Map();
   try {
@@ -195,48 +176,28 @@ async function life(rounds, count, warmup, quick) {
         await load(server, requests(variant, 'mixed', warmup), CONNECTIONS);
       }
     }
-    /** @type {Map<string, Loaded[][]>} */
-    const runs = new Map([...KEYS.map(({ key }) => key), ...FACES].map((key) => [key, []]));
-    const turns = (/** @type {typeof KEYS} */ keys, /** @type {number} */ loads) =>
-      interleave(
-        keys.map(({ key }) => key),
-        quick ? 1 : loads,
-        async (key) => {
-          const one = /** @type {KEYS[number]} */ (keys.find((one) => one.key === key));
-          const { framework, variant, traffic } = one;
-          const server = servers.get(`${framework}/${variant}`);
-          if (!server) throw new Error(key);
-          const loaded = await load(server, requests(variant, traffic, count), CONNECTIONS);
-          checkAnswers(key, variant, traffic, count, loaded);
-          return loaded;
-        },
-      );
     for (let round = 0; round < rounds; round++) {
       // One after the other what is compared, so that the machine is the same for all of it.
-      for (const [framework, traffic] of shuffled(GROUPS)) {
-        const all = KEYS.filter((one) => one.framework === framework && one.traffic === traffic);
-        const loads = await turns(all, LOADS);
-        const more = await turns(all.filter(isClose), CLOSE_LOADS - LOADS);
-        for (const [key, some] of loads) runs.get(key)?.push([...some, ...(more.get(key) ?? [])]);
-      }
-      for (const [framework, variant] of shuffled(PAIRS)) {
-        const both = KEYS.filter(
-          (one) =>
-            one.framework === framework && one.variant === variant && one.traffic !== 'mixed',
-        );
-        for (const [key, loads] of await turns(both, FACED_LOADS)) {
-          runs.get(faceOf(key))?.push(loads);
-        }
+      for (const { name, loads, cases } of shuffled(GROUPS)) {
+        const byKey = new Map(cases.map((one) => [keyOf(one), one]));
+        const loaded = await interleave([...byKey.keys()], quick ? 1 : loads, async (key) => {
+          const { framework, variant, traffic } = /** @type {Case} */ (byKey.get(key));
+          const server = servers.get(`${framework}/${variant}`);
+          if (!server) throw new Error(key);
+          const one = await load(server, requests(variant, traffic, count), CONNECTIONS);
+          checkAnswers(key, variant, traffic, count, one);
+          return one;
+        });
+        for (const [key, some] of loaded) runs.get(name)?.get(key)?.push(figures(some));
       }
     }
-    return runs;
   } finally {
     for (const server of servers.values()) await server.stop();
   }
 }
 
 /** A route that lets forged deliveries through, or refuses true ones, would be no comparison. */
-/** @param {string} key @param {string} variant @param {Traffic} traffic @param {number} count @param {Loaded} loaded */
+/** @param {string} key @param {string} variant @param {Traffic} traffic @param {number} count @param {Awaited<ReturnType<typeof load>>} loaded */
 function checkAnswers(key, variant, traffic, count, { statuses }) {
   const good = { good: count, forged: 0, mixed: Math.ceil(count / 2) }[traffic];
   if ((statuses[200] ?? 0) !== (variant === 'empty route' ? count : good)) {
@@ -246,18 +207,19 @@ function checkAnswers(key, variant, traffic, count, { statuses }) {
 
 /** @param {{ quick?: boolean }} options */
 export async function run({ quick = false }) {
-  const [rounds, count, warmup] = quick ? [2, 300, 300] : [ROUNDS, REQUESTS, WARMUP];
-  /** @type {Map<string, Loaded[][]>} */
-  const all = new Map([...KEYS.map(({ key }) => key), ...FACES].map((key) => [key, []]));
+  const [rounds, count, warmup] = quick ? [2, 50, 300] : [ROUNDS, REQUESTS, WARMUP];
+  /** @type {Runs} */
+  const runs = new Map(
+    GROUPS.map(({ name, cases }) => [name, new Map(cases.map((one) => [keyOf(one), []]))]),
+  );
   for (let done = 0; done < rounds; done += LIFE) {
-    const some = await life(Math.min(LIFE, rounds - done), count, warmup, quick);
-    for (const [key, each] of some) all.get(key)?.push(...each);
+    await life(runs, Math.min(LIFE, rounds - done), count, warmup, quick);
   }
-  const frameworks = Object.keys(VARIANTS).map((framework) => summary(framework, all));
+  const frameworks = Object.keys(VARIANTS).map((framework) => summary(framework, runs));
   return {
     rounds,
     loads: LOADS,
-    closeLoads: CLOSE_LOADS,
+    judgedLoads: JUDGED_LOADS,
     requests: count,
     connections: CONNECTIONS,
     bytes: BYTES,
@@ -266,99 +228,131 @@ export async function run({ quick = false }) {
   };
 }
 
-/** @param {string} framework @param {Map<string, Loaded[][]>} all */
-function summary(framework, all) {
-  const of = (/** @type {string} */ variant, /** @type {Traffic} */ traffic) =>
-    all.get(keyOf(framework, variant, traffic)) ?? [];
-  const faced = (/** @type {string} */ variant) => {
-    const loads = (/** @type {Traffic} */ traffic) =>
-      all.get(faceOf(keyOf(framework, variant, traffic))) ?? [];
-    const forgedToGood = inTurns(loads('forged'), loads('good'), 'rate');
-    return { ...forgedToGood, error: errorOfMedian(forgedToGood, loads('good').flat().length) };
-  };
-  const variants = VARIANTS[framework]?.map((variant) => {
-    const good = of(variant, 'good');
-    const hand = of(HAND, 'good');
-    return {
+/** @param {string} framework @param {Runs} runs */
+function summary(framework, runs) {
+  const of = (
+    /** @type {string} */ group,
+    /** @type {string} */ variant,
+    /** @type {Traffic} */ traffic,
+  ) => runs.get(`${framework}, ${group}`)?.get(keyOf({ framework, variant, traffic })) ?? [];
+  const ratioOf = (
+    /** @type {keyof Figures} */ figure,
+    /** @type {readonly Figures[]} */ some,
+    /** @type {readonly Figures[]} */ others,
+  ) =>
+    ratio(
+      some.map((one) => one[figure]),
+      others.map((one) => one[figure]),
+    );
+  const judged = (
+    /** @type {readonly [string, Traffic]} */ one,
+    /** @type {readonly [string, Traffic]} */ other,
+  ) =>
+    withError(
+      ratioOf('rate', of('judged', ...one), of('judged', ...other)),
+      of('judged', ...one).length,
+    );
+  const hand = of('good', HAND, 'good');
+  return {
+    framework,
+    rate: rounded(median(hand.map(({ rate }) => rate))),
+    p99: rounded(median(hand.map(({ p99 }) => p99))),
+    judged: {
+      handToHand: judged([`${HAND} again`, 'good'], [HAND, 'good']),
+      oursToHand: judged([OURS, 'good'], [HAND, 'good']),
+      bodyToGuide: judged([OURS_BODY, 'good'], [GUIDE, 'good']),
+      oursForgedToGood: judged([OURS, 'forged'], [OURS, 'good']),
+      bodyForgedToGood: judged([OURS_BODY, 'forged'], [OURS_BODY, 'good']),
+      handForgedToGood: judged([HAND, 'forged'], [HAND, 'good']),
+    },
+    variants: (VARIANTS[framework] ?? []).map((variant) => ({
       variant,
-      rate: rounded(median(good.flat().map(({ rate }) => rate))),
-      p99: rounded(median(good.flat().map(({ p99 }) => p99))),
       rateToHand: Object.fromEntries(
         TRAFFIC.map((traffic) => [
           traffic,
-          inTurns(of(variant, traffic), of(HAND, traffic), 'rate'),
+          ratioOf('rate', of(traffic, variant, traffic), of(traffic, HAND, traffic)),
         ]),
       ),
-      p99ToHand: inTurns(good, hand, 'p99'),
-      cpuToHand: inTurns(good, hand, 'cpu'),
-      rateToGuide: inTurns(good, of(GUIDE, 'good'), 'rate'),
-      ...(FACED.includes(variant) && { forgedToGood: faced(variant) }),
-    };
-  });
-  return { framework, variants: variants ?? [] };
-}
-
-/** @param {ReturnType<typeof summary>} summary */
-function targetsOf({ framework, variants }) {
-  const title = TITLES[/** @type {'express'} */ (framework)];
-  const of = (/** @type {string} */ name) =>
-    /** @type {variants[number]} */ (variants.find(({ variant }) => variant === name));
-  return [
-    target(`${OURS} ÷ ${HAND}, ${title}`, of(OURS).rateToHand.good?.median ?? 0, '>=', 0.97),
-    target(`${OURS_BODY} ÷ ${GUIDE}, ${title}`, of(OURS_BODY).rateToGuide.median, '>=', 1.05),
-    ...[OURS, OURS_BODY].map((name) => {
-      const { median = 0, error = 0 } = of(name).forgedToGood ?? {};
-      return target(`forged ÷ good, ${name}, ${title}`, median, '>=', rounded(1 - error));
-    }),
-  ];
+      p99ToHand: ratioOf('p99', of('good', variant, 'good'), hand),
+      cpuToHand: ratioOf('cpu', of('good', variant, 'good'), hand),
+    })),
+  };
 }
 
 /**
- * The standard error of a median, from the middle half as if it were a normal distribution's.
+ * With the standard error of the median, from the middle half as if it were a normal distribution's.
  *
- * @param {{ q1: number, q3: number }} spread @param {number} count
+ * @param {import('./measure.mjs').Spread} spread @param {number} count
  */
-function errorOfMedian({ q1, q3 }, count) {
-  return rounded((1.2533 * (q3 - q1)) / 1.349 / Math.sqrt(count));
+function withError(spread, count) {
+  const { q1, q3 } = spread;
+  return { ...spread, error: rounded((1.2533 * (q3 - q1)) / 1.349 / Math.sqrt(count)) };
+}
+
+/** @param {ReturnType<typeof summary>} summary */
+function targetsOf({ framework, judged }) {
+  const title = TITLES[/** @type {'express'} */ (framework)];
+  const { oursToHand, bodyToGuide, oursForgedToGood, bodyForgedToGood } = judged;
+  return [
+    target(`${OURS} ÷ ${HAND}, ${title}`, oursToHand.median, '>=', 0.97),
+    target(`${OURS_BODY} ÷ ${GUIDE}, ${title}`, bodyToGuide.median, '>=', 1.05),
+    ...[
+      /** @type {const} */ ([OURS, oursForgedToGood]),
+      /** @type {const} */ ([OURS_BODY, bodyForgedToGood]),
+    ].map(([name, { median, error }]) =>
+      target(`forged ÷ good, ${name}, ${title}`, median, '>=', rounded(1 - error)),
+    ),
+  ];
 }
 
 /** @param {any} result */
 export function table({
   rounds,
   loads,
-  closeLoads,
+  judgedLoads,
   requests: count,
   connections,
   bytes,
   frameworks,
 }) {
-  const intro = `${rounds} rounds of ${loads} loads for each variant and traffic (${closeLoads} for good traffic by hand and by payproof), of ${count} requests over ${connections} connections, bodies of ${bytes} bytes.`;
-  const tables = frameworks.flatMap((/** @type {any} */ { framework, variants }) => {
-    const title = TITLES[/** @type {'express'} */ (framework)];
-    const { rate, p99 } = variants[0];
-    return [
-      `**${title}.** The hand-written route answered ${rate} good deliveries a second; p99 ${p99} ms.`,
-      markdown(
-        [`requests a second ÷ ${HAND}`, ...TRAFFIC],
-        variants.map((/** @type {any} */ { variant, rateToHand }) => [
-          variant,
-          ...TRAFFIC.map((traffic) => cell(rateToHand[traffic])),
-        ]),
-      ),
-      markdown(
-        [
-          '',
-          `p99 ÷ ${HAND}, good`,
-          `CPU a request ÷ ${HAND}, good`,
-          'requests a second, forged ÷ good',
-        ],
-        variants.map((/** @type {any} */ { variant, p99ToHand, cpuToHand, forgedToGood }) => [
-          variant,
-          ...[p99ToHand, cpuToHand].map(cell),
-          forgedToGood ? cell(forgedToGood) : '',
-        ]),
-      ),
-    ];
-  });
+  const intro = `${rounds} rounds of ${judgedLoads} loads of what has a bound, and ${loads} of each variant with each traffic; a load is ${count} requests over ${connections} connections, bodies of ${bytes} bytes.`;
+  const tables = frameworks.flatMap(
+    (/** @type {any} */ { framework, rate, p99, judged, variants }) => {
+      const title = TITLES[/** @type {'express'} */ (framework)];
+      const line = (/** @type {string} */ name, /** @type {any} */ ratio) => [
+        name,
+        cell(ratio),
+        ratio.error.toFixed(3),
+      ];
+      return [
+        `**${title}.** The hand-written route answered ${rate} good deliveries a second; p99 ${p99} ms.`,
+        markdown(
+          ['requests a second ÷ requests a second', '', 'standard error'],
+          [
+            line(`${HAND} again ÷ ${HAND}`, judged.handToHand),
+            line(`${OURS} ÷ ${HAND}`, judged.oursToHand),
+            line(`${OURS_BODY} ÷ ${GUIDE}`, judged.bodyToGuide),
+            line(`${OURS}: forged ÷ good`, judged.oursForgedToGood),
+            line(`${OURS_BODY}: forged ÷ good`, judged.bodyForgedToGood),
+            line(`${HAND}: forged ÷ good`, judged.handForgedToGood),
+          ],
+        ),
+        markdown(
+          [
+            `÷ ${HAND}`,
+            ...TRAFFIC.map((traffic) => `requests a second, ${traffic}`),
+            'p99, good',
+            'CPU a request, good',
+          ],
+          variants.map((/** @type {any} */ { variant, rateToHand, p99ToHand, cpuToHand }) => [
+            variant,
+            ...TRAFFIC.map((traffic) => cell(rateToHand[traffic])),
+            cell(p99ToHand),
+            cell(cpuToHand),
+          ]),
+        ),
+      ];
+    },
+  );
   return [intro, ...tables].join('\n\n');
 }
