@@ -243,7 +243,7 @@ async function connectionFigures(rounds, count) {
     const [framework = '', connections] = key.split('/');
     const server = /** @type {import('./load.mjs').Server} */ (servers.get(framework));
     const open = Number(connections);
-    // So many that the first on each connection, which wait until it is open, do not make up the p99.
+    // At least 16 on each.
     const sent = requests(VARIANT, 'good', Math.max(count, 16 * open));
     const { rate, p99 } = figures([await load(server, sent, open)]);
     return { time: 1 / rate, p99, memory: await memoryInFlight(server, open) };
