@@ -171,6 +171,21 @@ describe('a file', () => {
     expect((await store.claim(request('a'))).status).toBe('claimed');
   });
 
+  it('is tried every 20 milliseconds, for the last time after five seconds', async () => {
+    let tries = 0;
+    const database = disturbed(new Database(':memory:'), (_, verb) => {
+      if (verb !== 'run') return;
+      tries++;
+      throw Object.assign(new Error('failed'), { code: 'SQLITE_BUSY' });
+    });
+    const store = sqliteStore({ database });
+    vi.useFakeTimers({ toFake: ['setTimeout'] });
+    const claiming = store.claim(request('a')).catch((error) => error.code);
+    await vi.advanceTimersByTimeAsync(6_000);
+    vi.useRealTimers();
+    expect([await claiming, tries]).toEqual(['SQLITE_BUSY', 251]);
+  });
+
   it.each([
     [{ code: 'SQLITE_BUSY' }, 2],
     [{ code: 'SQLITE_BUSY_SNAPSHOT' }, 2],
