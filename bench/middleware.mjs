@@ -56,7 +56,7 @@ const TITLES = { express: 'Express 5', koa: 'Koa 3' };
 const TRAFFIC = ['good', 'forged', 'mixed'];
 /**
  * What has a bound, and what these are compared with: all of it takes turns. Each with both kinds of traffic, since a
- * server that has half as many turns as another is five percent slower in each.
+ * server with half as many turns as another of the same code came out some percent slower.
  */
 /** @type {readonly (readonly [variant: string, traffic: Traffic])[]} */
 const JUDGED = [HAND, `${HAND} again`, OURS, OURS_BODY, GUIDE].flatMap((variant) => [
