@@ -90,10 +90,9 @@ export class WebhookError extends Error {
     const expose = status < 500;
     // No frames are collected, which would cost more than all else that a refusal takes: see below.
     const { stackTraceLimit } = Error;
-    // Not by assignment, which throws where a host has frozen what is built in.
-    Reflect.set(Error, 'stackTraceLimit', 0);
+    setStackTraceLimit(undefined);
     super(expose ? message : fix, cause === undefined ? undefined : { cause });
-    Reflect.set(Error, 'stackTraceLimit', stackTraceLimit);
+    setStackTraceLimit(stackTraceLimit);
     this.code = code;
     this.status = status;
     this.statusCode = status;
@@ -102,6 +101,15 @@ export class WebhookError extends Error {
     // Express shows the stack to the client outside production. Frames would tell apart what must
     // look the same, and show paths, and tell the owner nothing: the cause is not in this code.
     this.stack = `WebhookError: ${this.message}`;
+  }
+}
+
+/** @param limit with undefined there are no frames either (Node's `Error.stackTraceLimit`), in less time than with 0 */
+function setStackTraceLimit(limit: number | undefined): void {
+  try {
+    (Error as { stackTraceLimit: number | undefined }).stackTraceLimit = limit;
+  } catch {
+    // Where a host has frozen what is built in, the frames are collected and not shown.
   }
 }
 

@@ -137,4 +137,15 @@ describe('isWebhookError', () => {
     expect(() => new WebhookError('signature_mismatch', null as never)).toThrow(TypeError);
     expect(Error.stackTraceLimit).toBe(before);
   });
+
+  it('is made, without frames, also where a host has frozen what is built in', () => {
+    const { stackTraceLimit: value } = Error;
+    Object.defineProperty(Error, 'stackTraceLimit', { writable: false });
+    try {
+      expect(new WebhookError('signature_mismatch').stack).not.toContain('\n');
+    } finally {
+      Object.defineProperty(Error, 'stackTraceLimit', { value, writable: true });
+    }
+    expect(Error.stackTraceLimit).toBe(value);
+  });
 });

@@ -441,7 +441,7 @@ describe('isAsStringified', () => {
     '{"a":1}',
     '{"a":"text, : 1 } é 中","b":true,"c":false,"d":null}',
     '{"a":123456789012345,"b":0,"c":1500.5,"d":1500.25,"e":0.01,"f":123456789012.34}',
-    '{"a1":1,"1a":2,"":3,"-1":4,"a":""}',
+    '{"a1":1,"_":2,"A b":3,"é":4,"a":""}',
     `{${Array.from({ length: 32 }, (_, n) => `"n${n}":${n}`).join(',')}}`,
   ])('holds for %s', (text) => {
     expect(JSON.stringify(JSON.parse(text))).toBe(text);
@@ -450,7 +450,14 @@ describe('isAsStringified', () => {
   });
 
   it.each([
-    ['white space', '{"a": 1}'],
+    ['white space before a value', '{"a": 1}'],
+    ['white space before a text', '{"a": "b"}'],
+    ['white space before a name', '{ "a":1}'],
+    ['much white space before a name', '{"a":1,\n\t"b":1}'],
+    ['white space behind a name', '{"a" :1}'],
+    ['much white space behind a name', '{"a" \n:"b"}'],
+    ['white space behind a value', '{"a":1 }'],
+    ['white space behind a text', '{"a":"b" ,"c":1}'],
     ['white space at the end', '{"a":1}\n'],
     ['white space at the beginning', ' {"a":1}'],
     ['a zero at the end', '{"a":1.50}'],
@@ -463,6 +470,7 @@ describe('isAsStringified', () => {
     ['an escaped letter', '{"a":"\\u0061"}'],
     ['an escaped letter in a name', '{"\\u0061":1}'],
     ['an index among the names', '{"b":1,"1":2}'],
+    ['the largest digit', '{"b":1,"9":2}'],
     ['a longer index', '{"b":1,"10":2}'],
     ['a name twice', '{"amount":1,"amount":9}'],
     ['a name twice, with others between', '{"a":1,"b":"x","a":1}'],
@@ -482,14 +490,37 @@ describe('isAsStringified', () => {
     '"a"',
     '{"a":[1]}',
     '{"a":{"b":1}}',
+    '{"1a":2}',
+    '{"":3}',
+    '{"a":1,"-1":4}',
+    '{"a":"b',
+    '{',
+    '{"',
     `{${Array.from({ length: 33 }, (_, n) => `"n${n}":${n}`).join(',')}}`,
-  ])('leaves what is not flat, has many names or is no JSON to the parser: %s', (text) => {
+  ])('leaves what is not flat, has many or unusual names or is no JSON to the parser: %s', (text) => {
     expect(is(text)).toBe(false);
   });
 
   it('holds for no JSON that JSON.stringify would write otherwise', () => {
     const token = fc.constantFrom(
-      ...['{', '}', '"a"', '"b"', '"1"', '"\\n"', ':', ',', ' ', '1', '0', '.5', '.50', '-', 'e1'],
+      ...[
+        '{',
+        '}',
+        '"a"',
+        '"b"',
+        '"1"',
+        '"\\n"',
+        ':',
+        ',',
+        ' ',
+        '\n',
+        '1',
+        '0',
+        '.5',
+        '.50',
+        '-',
+        'e1',
+      ],
       ...['null', 'true', '"é"', '[', ']', '"a":1', ',"b":2.5'],
     );
     fc.assert(
