@@ -119,6 +119,8 @@ describe('a flood', () => {
     const providers = [dexchanges, hitpay({ salt: 'the-salt-of-the-route' })];
     const found = await diagnose(remains({ error, providers }, out()), {});
     expect([found.cause, ...found.others.map(({ cause }) => cause)]).toEqual(causes);
+    const confidences = [found, ...found.others].map(({ confidence }) => confidence);
+    expect(confidences).toEqual(causes.map((one) => (one === 'not_examined' ? 'guess' : 'likely')));
     expect(JSON.stringify(found)).not.toMatch(/copy|combinations/i);
   });
 

@@ -192,6 +192,19 @@ describe('the budget', () => {
   });
 });
 
+describe('an event of HitPay with a field hmac', () => {
+  it('is no form that became JSON, since it has its header', () => {
+    const body = '{"id":"1","hmac":"x"}';
+    const type = { 'content-type': 'application/json' };
+    const found = (headers: object) =>
+      causes(
+        diagnose(hitpay({ salt: SALT }), input({ headers: { ...type, ...headers }, body }), LONG),
+      );
+    expect(found({ 'hitpay-signature': hex(OTHER, body) })).not.toContain('form_as_json');
+    expect(found({})).toContain('form_as_json');
+  });
+});
+
 describe('a misplaced signature', () => {
   const signature = { header: 'x-signature', secret: SECRET };
   const signed = dexchange({ signature });

@@ -508,6 +508,12 @@ function theFormHitPay(): Group {
         hitpayForm(),
       ],
       [
+        'a gateway made JSON with null for what is empty of it',
+        'form_as_json',
+        { proxy: asJson((text) => text.replace('"phone":""', '"phone":null')) },
+        hitpayForm(),
+      ],
+      [
         'a gateway made JSON of it, and a wrong salt',
         'form_as_json',
         { proxy: asJson() },
