@@ -92,6 +92,31 @@ describe('WebhookError', () => {
       new TypeError('code: not a code of WebhookError'),
     );
   });
+
+  it("leaves other errors' frames as they are", () => {
+    const before = Error.stackTraceLimit;
+    const { stack } = new WebhookError('signature_mismatch');
+    expect(stack).not.toContain('\n');
+    expect(Error.stackTraceLimit).toBe(before);
+    expect(new Error('other').stack).toContain('errors.test');
+  });
+
+  it("leaves other errors' frames as they are also where it cannot be made", () => {
+    const before = Error.stackTraceLimit;
+    expect(() => new WebhookError('signature_mismatch', null as never)).toThrow(TypeError);
+    expect(Error.stackTraceLimit).toBe(before);
+  });
+
+  it('is made, without frames, also where a host has frozen what is built in', () => {
+    const { stackTraceLimit: value } = Error;
+    Object.defineProperty(Error, 'stackTraceLimit', { writable: false });
+    try {
+      expect(new WebhookError('signature_mismatch').stack).not.toContain('\n');
+    } finally {
+      Object.defineProperty(Error, 'stackTraceLimit', { value, writable: true });
+    }
+    expect(Error.stackTraceLimit).toBe(value);
+  });
 });
 
 describe('isWebhookError', () => {
@@ -122,30 +147,5 @@ describe('isWebhookError', () => {
     [() => 1],
   ])('is false for %j', (value) => {
     expect(isWebhookError(value)).toBe(false);
-  });
-
-  it("leaves other errors' frames as they are", () => {
-    const before = Error.stackTraceLimit;
-    const { stack } = new WebhookError('signature_mismatch');
-    expect(stack).not.toContain('\n');
-    expect(Error.stackTraceLimit).toBe(before);
-    expect(new Error('other').stack).toContain('errors.test');
-  });
-
-  it("leaves other errors' frames as they are also where it cannot be made", () => {
-    const before = Error.stackTraceLimit;
-    expect(() => new WebhookError('signature_mismatch', null as never)).toThrow(TypeError);
-    expect(Error.stackTraceLimit).toBe(before);
-  });
-
-  it('is made, without frames, also where a host has frozen what is built in', () => {
-    const { stackTraceLimit: value } = Error;
-    Object.defineProperty(Error, 'stackTraceLimit', { writable: false });
-    try {
-      expect(new WebhookError('signature_mismatch').stack).not.toContain('\n');
-    } finally {
-      Object.defineProperty(Error, 'stackTraceLimit', { value, writable: true });
-    }
-    expect(Error.stackTraceLimit).toBe(value);
   });
 });

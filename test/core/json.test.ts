@@ -494,6 +494,7 @@ describe('isAsStringified', () => {
     '{"":3}',
     '{"a":1,"-1":4}',
     '{"a":"b',
+    '{"a",true,bb',
     '{',
     '{"',
     `{${Array.from({ length: 33 }, (_, n) => `"n${n}":${n}`).join(',')}}`,
