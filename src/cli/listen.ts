@@ -114,12 +114,14 @@ export async function listen(args: readonly string[], io: Io): Promise<number> {
     server.listen(port, host, resolve);
   });
   const { port: open } = server.address() as AddressInfo;
+  // Before it says that it listens: whoever reads that may end it at once.
+  const interrupted = new Promise<void>((resolve) => io.interrupted(resolve));
   const say = (text: string) => values.quiet || io.stderr.write(text);
   for (const note of notes) say(wrapped(note, 'note: ', io.stderr.columns));
   say(
     `listening on http://${host.includes(':') ? `[${host}]` : host}:${open} for ${chosen.provider}; Ctrl-C ends it\n`,
   );
-  await new Promise<void>((resolve) => io.interrupted(resolve));
+  await interrupted;
   await new Promise<void>((resolve) => {
     server.close(() => resolve());
     server.closeAllConnections();

@@ -22,11 +22,9 @@ async function listening(
   work: (url: string) => Promise<unknown>,
   { until = /refused|verified/, ...terminal }: Terminal & { until?: RegExp } = {},
 ) {
-  let end: (value?: unknown) => void = () => {};
+  // Like a signal of the system, it is lost where nobody listens for it yet.
+  const interruption = new AbortController();
   let opened: (url: string) => void = () => {};
-  const interrupt = new Promise((resolve) => {
-    end = resolve;
-  });
   const url = new Promise<string>((resolve) => {
     opened = resolve;
   });
@@ -36,11 +34,11 @@ async function listening(
     all += text;
     const [, found] = /listening on (\S+)/.exec(all) ?? [];
     if (found) opened(found);
-    if (isDone && until.test(all)) end();
+    if (isDone && until.test(all)) interruption.abort();
   };
   const result = inProcess(['listen', '--port', '0', ...argv], {
     ...terminal,
-    interrupt,
+    interrupted: (listener) => interruption.signal.addEventListener('abort', listener),
     onOutput,
   });
   await work(await url);
@@ -75,6 +73,18 @@ describe('payproof listen', () => {
     expect(stdout).toMatch(/refused {2}field_ambiguous \(403\)[\s\S]*What to do: /);
     for (const secret of Object.values(SECRETS)) expect(stdout + stderr).not.toContain(secret);
     expect(stdout).not.toContain('\u001b');
+  });
+
+  it('ends in peace when it is interrupted as soon as it says where it listens', async () => {
+    const interruption = new AbortController();
+    const { code, stderr } = await inProcess(['listen', '--provider', 'hitpay', '--port', '0'], {
+      interrupted: (listener) => interruption.signal.addEventListener('abort', listener),
+      onOutput(text) {
+        if (text.startsWith('listening on')) interruption.abort();
+      },
+    });
+    expect(code).toBe(0);
+    expect(stderr).toMatch(/0 verified, 0 refused\n$/);
   });
 
   it('--json: one object a line', async () => {
@@ -178,9 +188,9 @@ describe('payproof listen', () => {
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     const { port } = server.address() as { port: number };
     await new Promise((resolve) => server.close(resolve));
-    const interrupt = new Promise((resolve) => setTimeout(resolve, 100));
+    const interrupted = (listener: () => void) => void setImmediate(listener);
     const argv = ['listen', '--provider', 'hitpay', '--port', `${port}`, '--quiet'];
-    expect(await inProcess(argv, { interrupt })).toEqual({ code: 0, stdout: '', stderr: '' });
+    expect(await inProcess(argv, { interrupted })).toEqual({ code: 0, stdout: '', stderr: '' });
   });
 
   it('a port that is taken: code 1', async () => {

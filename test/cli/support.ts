@@ -4,6 +4,7 @@ import { createInterface } from 'node:readline';
 import { PassThrough } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { main } from '../../src/cli/main.ts';
+import type { Io } from '../../src/cli/terminal.ts';
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 export const BIN = `${ROOT}/dist/cli/payproof.js`;
@@ -31,13 +32,13 @@ export interface Terminal {
   typed?: string;
   /** stdout and stderr are terminals. */
   isTTY?: boolean;
-  interrupt?: Promise<unknown>;
+  interrupted?: Io['interrupted'];
   onOutput?: (text: string) => void;
 }
 
 /** Runs the program inside the test, so that its coverage counts. */
 export async function inProcess(argv: readonly string[], terminal: Terminal = {}): Promise<Result> {
-  const { env = SECRETS, stdin, typed, isTTY = false, interrupt, onOutput } = terminal;
+  const { env = SECRETS, stdin, typed, isTTY = false, interrupted = () => {}, onOutput } = terminal;
   const input = new PassThrough();
   if (typed !== undefined) Object.assign(input, { isTTY: true });
   input.end(typed ?? stdin ?? '');
@@ -55,7 +56,7 @@ export async function inProcess(argv: readonly string[], terminal: Terminal = {}
     stdin: input,
     stdout: output('stdout'),
     stderr: output('stderr'),
-    interrupted: (listener) => void interrupt?.then(listener),
+    interrupted,
   });
   return { code, ...written };
 }
