@@ -414,6 +414,28 @@ describe.each(FRAMEWORKS)('%s: an endless upload', (framework) => {
   });
 });
 
+describe.each(FRAMEWORKS)('%s: a body that is there before it is refused', (framework) => {
+  const { headers, body } = hatex();
+  const genuine = { ...headers, 'content-length': `${body.length}` };
+
+  it.each([
+    ['nobody has read it', 415, { 'content-type': 'text/plain' }],
+    ['it was read', 403, { 'x-hatex-signature': '0'.repeat(64) }],
+  ])('leaves its connection open for the next request: %s', async (_, status, wrong) => {
+    const whole = tap(framework, (req) => until(() => req.complete));
+    const app = await serve(framework, { before: [whole] });
+    const client = await Client.open(app.port);
+    client.send(head({ headers: { ...genuine, ...wrong } }, 'keep-alive')).send(body);
+    const refused = await client.answer();
+    expect(refused.status).toBe(status);
+    expect(refused.headers.connection).not.toBe('close');
+    client.send(head({ headers: genuine }, 'keep-alive')).send(body);
+    expect((await client.answer(1)).status).toBe(200);
+    expect(app.events).toHaveLength(1);
+    client.socket.destroy();
+  });
+});
+
 describe.each(FRAMEWORKS)('%s: 100 endless uploads at once', (framework) => {
   it(
     'are all cut within 3 s, in bounded memory, while a good client is served',
